@@ -1,0 +1,51 @@
+# Everything here needs Go and make alone; `make bench-wrk` also needs wrk.
+
+GO       ?= go
+BIN      := bin/kvd
+FUZZTIME ?= 20s
+PKG      ?= ./...
+
+# The race detector needs a C compiler on most systems; without one the tests run without it and say so.
+RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+# Stamp the commit into the binary where git can be asked.
+VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
+
+# goreman answers `goreman run ...` on this address; its own default is every interface.
+export GOREMAN_RPC_ADDR ?= 127.0.0.1
+
+.DEFAULT_GOAL := help
+.PHONY: help build run cluster test check fuzz bench-wrk clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## build ./bin/kvd
+	$(GO) build -trimpath -buildvcs=$(VCS) -o $(BIN) ./cmd/kvd
+
+run: build ## start one member on 127.0.0.1:12380, data under ./data
+	./$(BIN) serve --data-dir data/single
+
+cluster: build ## start three members on 12380, 22380 and 32380 under goreman (Procfile)
+	$(GO) tool goreman start
+
+test: ## run all tests, with the race detector and in random order
+	$(if $(RACE),,@echo "no C compiler: running without the race detector")
+	$(GO) test $(RACE) -shuffle=on -timeout=6m ./...
+
+check: ## gofmt, vet, staticcheck and the import graph
+	@files="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test ./internal/archtest/
+
+fuzz: ## run every fuzz target for FUZZTIME (20s) each; PKG=./internal/kvstore for one package
+	@set -e; for pkg in $$($(GO) list $(PKG)); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+bench-wrk: ## load the leader of three members and a bare net/http handler with wrk, print the ratios
+	KVD_BENCH_WRK=1 $(GO) test -count=1 -v -timeout=20m -run '^TestWrkRatios$$' ./test/
+
+clean: ## remove ./bin (data under ./data stays)
+	rm -rf bin

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"kvd/internal/raftnode"
+)
+
+// joinCheckTimeout bounds the question to --join's URL when the data directory
+// already says who this member is. Nobody has to answer it.
+const joinCheckTimeout = time.Second
+
+// checkOwner refuses a data directory that belongs to another member than the
+// one the flags ask for: it holds a vote and a log that only its owner may use.
+func checkOwner(cfg *config, owner raftnode.Identity) error {
+	var differs, remedies []string
+	if cfg.claimsID() && cfg.ID != owner.Member {
+		differs = append(differs, fmt.Sprintf("%s asks for member %d", cfg.flag("id"), cfg.ID))
+		remedies = append(remedies, fmt.Sprintf("--id %d", owner.Member))
+	}
+	if cfg.given["name"] && cfg.Name != owner.Name {
+		differs = append(differs, fmt.Sprintf("%s asks for %s", cfg.flag("name"), cfg.Name))
+		remedies = append(remedies, "--name "+owner.Name)
+	}
+	if id := foundingClusterID(cfg.founders); len(cfg.founders) > 0 && id != owner.Cluster {
+		differs = append(differs, fmt.Sprintf("%s founds cluster %s", cfg.flag("cluster"), formatClusterID(id)))
+		remedies = append(remedies, "the --cluster that it was founded with (or none)")
+	}
+	if len(differs) == 0 {
+		return nil
+	}
+	return foreignDirectory(cfg, owner, strings.Join(differs, " and "), strings.Join(remedies, " and "))
+}
+
+// checkJoined refuses a data directory of another cluster than the one that
+// --join names, if that one answers. Otherwise --join has done its work long
+// ago, so that a member restarts with the flags it began with; what it can
+// still tell are the peers of a member that has not yet learned of any.
+func checkJoined(ctx context.Context, cfg *config, owner raftnode.Identity) (seeds map[uint64]string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, joinCheckTimeout)
+	defer cancel()
+	client := newJoinClient(cfg.Join)
+	cluster, err := client.status(ctx)
+	if err != nil {
+		return nil, nil
+	}
+	if cluster != owner.Cluster {
+		return nil, foreignDirectory(cfg, owner, fmt.Sprintf("%s %s is cluster %s", cfg.flag("join"), cfg.Join, formatClusterID(cluster)), "the URL of its own cluster (or no --join)")
+	}
+	members, err := client.members(ctx)
+	if err != nil {
+		return nil, nil
+	}
+	seeds = map[uint64]string{}
+	for _, m := range members {
+		if m.ID != owner.Member {
+			seeds[m.ID] = m.PeerURL
+		}
+	}
+	return seeds, nil
+}
+
+// checkAddress refuses to run a member elsewhere than where the others look
+// for it. known are the members as the data directory has them.
+func checkAddress(cfg *config, owner raftnode.Identity, known []raftnode.Member) error {
+	for _, m := range known {
+		if m.ID == owner.Member && m.PeerURL != "" && !sameURL(m.PeerURL, cfg.AdvertisePeer) {
+			return foreignDirectory(cfg, owner, fmt.Sprintf("its members reach it at %s and not at %s", m.PeerURL, cfg.AdvertisePeer), "--advertise-peer "+m.PeerURL)
+		}
+	}
+	return nil
+}
+
+func foreignDirectory(cfg *config, owner raftnode.Identity, but, remedy string) error {
+	return exitWith(exitDataDir, "data directory %s belongs to member %d (%s) of cluster %s, but %s; start it with %s, or use another --data-dir",
+		cfg.DataDir, owner.Member, owner.Name, formatClusterID(owner.Cluster), but, remedy)
+}
+
+// foundingClusterID is the id of the cluster that founders begin.
+func foundingClusterID(founders []founder) uint64 {
+	return raftnode.FoundingClusterID(nodeFounders(founders))
+}
+
+func nodeFounders(founders []founder) []raftnode.Founder {
+	list := make([]raftnode.Founder, len(founders))
+	for i, f := range founders {
+		list[i] = raftnode.Founder{ID: f.ID, PeerURL: f.PeerURL}
+	}
+	return list
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kvd/internal/httpapi"
+	"kvd/internal/kvstore"
+	"kvd/internal/raftnode"
+	"kvd/internal/transport"
+)
+
+// raftPart is the part whose errors mean that the disk cannot be trusted.
+const raftPart = "raft"
+
+// member is one member of a cluster with everything it runs.
+type member struct {
+	cfg   *config
+	who   raftnode.Identity
+	lg    *zap.Logger
+	ls    *listeners
+	node  *raftnode.Node[kvstore.Result]
+	trans *transport.Transport
+	api   *httpapi.Handler
+}
+
+// origin says who a member is and, for one that has not run yet, how it came
+// into its cluster: as a founder or from seeds.
+type origin struct {
+	raftnode.Identity
+	founders []raftnode.Founder
+	seeds    map[uint64]string
+}
+
+// newMember wires the parts together. It starts nothing.
+func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, from origin) (*member, error) {
+	machine := kvstore.NewMachine()
+	node, err := raftnode.New(raftnode.Config{
+		Identity:        from.Identity,
+		PeerURL:         cfg.AdvertisePeer,
+		ClientURL:       cfg.AdvertiseClient,
+		Founders:        from.founders,
+		Seeds:           from.seeds,
+		Tick:            cfg.Tick,
+		ElectionTicks:   int(cfg.ElectionTicks),
+		HeartbeatTicks:  heartbeatTicks,
+		SnapshotEntries: cfg.SnapshotEntries,
+		SnapshotBytes:   cfg.SnapshotBytes,
+		Logger:          lg.Named("raft"),
+	}, machine, disk)
+	if err != nil {
+		return nil, err
+	}
+	trans, err := transport.New(transport.Config{
+		ID: from.Member, ClusterID: from.Cluster, PeerURL: cfg.AdvertisePeer, Logger: lg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	errorLog, _ := zap.NewStdLogAt(lg.Named("api"), zap.ErrorLevel) // zap knows the level
+	api, err := httpapi.New(httpapi.Config{
+		Store:         kvstore.NewDB(machine, raftLog{node}),
+		Stats:         machine,
+		Cluster:       clusterView{node: node, who: from.Identity, electionTimeout: cfg.electionTimeout(), born: time.Now()},
+		Hosts:         hosts(cfg),
+		MaxValueBytes: int64(cfg.MaxValueBytes),
+		Compat:        cfg.Compat == "raftexample",
+		Version:       readBuildInfo().Version,
+		ErrorLog:      errorLog,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api}, nil
+}
+
+// hosts are the names by which clients may call this member.
+func hosts(cfg *config) []string {
+	names := append([]string{}, cfg.AllowedHosts...)
+	if u, err := url.Parse(cfg.AdvertiseClient); err == nil {
+		names = append(names, u.Hostname())
+	}
+	if host, _, err := net.SplitHostPort(cfg.ListenClient); err == nil && host != "" {
+		names = append(names, host)
+	}
+	return names
+}
+
+// run runs the member until ctx ends, which is a clean stop, or a part of it
+// fails. The node must be open.
+func (m *member) run(ctx context.Context) error {
+	s := newStack(4)
+	s.start(ctx, "peer server", func(ctx context.Context) error {
+		// Messages that are lost are sent again, so peers need no patience.
+		return serveUntil(ctx, newPeerServer(m.trans.Handler(), debugLog(m.lg, "peer")), m.ls.peer, 0)
+	})
+	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.node) })
+	s.start(ctx, raftPart, func(ctx context.Context) error { return m.node.Run(ctx, m.trans) })
+	s.start(ctx, "client server", func(ctx context.Context) error {
+		srv := httpapi.NewServer(m.api, httpapi.ServerConfig{ErrorLog: debugLog(m.lg, "client")})
+		return serveUntil(ctx, srv, m.ls.client, drainTimeout)
+	})
+	m.lg.Info("serving",
+		zap.String("client", m.cfg.AdvertiseClient), zap.String("peer", m.cfg.AdvertisePeer),
+		zap.String("listen_client", m.ls.client.Addr().String()), zap.String("listen_peer", m.ls.peer.Addr().String()))
+
+	var failed *part
+	select {
+	case failed = <-s.failed:
+	case <-ctx.Done():
+		m.lg.Info("stopping", zap.NamedError("cause", context.Cause(ctx)))
+		m.api.Drain()
+		failed = s.wait(func() { m.handOver(ctx) })
+	}
+	if failed == nil {
+		return m.explain(s.stop(context.Cause(ctx)))
+	}
+	if failed.name == raftPart && !errors.Is(failed.err, raftnode.ErrRemoved) {
+		// What the disk holds is not known any more: nothing is drained, and
+		// nothing acknowledged that was not before.
+		s.abandon(failed.err)
+		m.ls.close()
+		return m.explain(failed.err)
+	}
+	m.api.Drain()
+	_ = s.stop(failed.err) // what fails as a consequence explains nothing
+	return m.explain(failed.err)
+}
+
+// explain gives the error that ended a member that ran its exit code.
+func (m *member) explain(err error) error {
+	if errors.Is(err, raftnode.ErrRemoved) {
+		return exitWith(exitRemoved, "member %d (%s) was removed from cluster %s; %s", m.who.Member, m.who.Name, formatClusterID(m.who.Cluster), "its data directory is of no further use; "+comeBack)
+	}
+	return explain(m.cfg, err)
+}
+
+// comeBack is the way out for a removed member.
+const comeBack = "to bring the machine back, start it on an empty --data-dir with --join and without --id"
+
+// explain gives an error of raftnode its exit code and its last words.
+func explain(cfg *config, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raftnode.ErrRemoved):
+		return exitWith(exitRemoved, "%s: %w; %s", cfg.DataDir, err, comeBack) // it says that the directory is of no use
+	case errors.Is(err, raftnode.ErrNewerVersion), errors.Is(err, kvstore.ErrNewerVersion):
+		return exitWith(exitDataDir, "%s: %w; install the version that the other members run", cfg.DataDir, err)
+	case errors.Is(err, raftnode.ErrDataDir):
+		return exitWith(exitDataDir, "%w", err) // it names the path
+	default:
+		return exitWith(exitFatal, "stopped by an error, nothing more was acknowledged: %w", err)
+	}
+}
+
+// handOver gives leadership, where this member has it, to another, so that the
+// cluster need not miss its leader for an election timeout.
+func (m *member) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*m.cfg.electionTimeout())
+	defer cancel()
+	if err := m.node.TransferLeadership(ctx); err != nil {
+		m.lg.Info("leadership kept to the end", zap.Error(err))
+	}
+}

@@ -1,0 +1,279 @@
+package clustertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Receiver is a member as the network sees it: the methods a transport calls.
+type Receiver interface {
+	Step(msgs []*raftpb.Message)
+	ReportUnreachable(id uint64)
+	ReportSnapshot(id uint64, ok bool)
+	HandleForward(ctx context.Context, from uint64, req []byte) ([]byte, error)
+	OpenSnapshot(index uint64) (io.ReadCloser, int64, error)
+	ReceiveSnapshot(ctx context.Context, msg *raftpb.Message, body io.Reader) error
+	IsRemoved(id uint64) bool
+	MarkRemoved()
+}
+
+// Link is how one direction between two members behaves.
+type Link struct {
+	Cut                bool
+	Drop, Duplicate    float64 // probabilities
+	MinDelay, MaxDelay time.Duration
+}
+
+// Network carries messages between members as its links allow. Messages are
+// copied, as on a wire, and overtake each other at random.
+type Network struct {
+	mu      sync.Mutex
+	rng     *rand.Rand
+	def     Link
+	links   map[[2]uint64]Link
+	members map[uint64]Receiver
+	leaders map[uint64]uint64 // term to the member that led it
+	wg      sync.WaitGroup    // of what is under way
+	report  func(string)      // of a broken invariant
+
+	sent, lost int // messages
+}
+
+var errLost = errors.New("lost on the network")
+
+func newNetwork(rng *rand.Rand, report func(string)) *Network {
+	return &Network{
+		rng: rng, report: report,
+		def:     Link{MaxDelay: 2 * time.Millisecond},
+		links:   make(map[[2]uint64]Link),
+		members: make(map[uint64]Receiver),
+		leaders: make(map[uint64]uint64),
+	}
+}
+
+// SetDefault sets how links behave that have no setting of their own.
+func (n *Network) SetDefault(l Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.def = l
+}
+
+// SetLink sets how messages from one member to another fare.
+func (n *Network) SetLink(from, to uint64, l Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.links[[2]uint64{from, to}] = l
+}
+
+// Isolate cuts a member off from all others, in both directions.
+func (n *Network) Isolate(id uint64, others ...uint64) {
+	for _, other := range others {
+		if other != id {
+			n.SetLink(id, other, Link{Cut: true})
+			n.SetLink(other, id, Link{Cut: true})
+		}
+	}
+}
+
+// Heal makes all links good again.
+func (n *Network) Heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.def = Link{MaxDelay: 2 * time.Millisecond}
+	clear(n.links)
+}
+
+// Counts says how many messages were sent and how many of them lost, for a test
+// to see that faults happened.
+func (n *Network) Counts() (sent, lost int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sent, n.lost
+}
+
+func (n *Network) attach(id uint64, r Receiver) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.members[id] = r
+}
+
+func (n *Network) detach(id uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.members, id)
+}
+
+// fate says after which delay a message arrives, and how often: 0 for lost.
+func (n *Network) fate(from, to uint64) (time.Duration, int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l, ok := n.links[[2]uint64{from, to}]
+	if !ok {
+		l = n.def
+	}
+	n.sent++
+	if l.Cut || n.rng.Float64() < l.Drop {
+		n.lost++
+		return 0, 0
+	}
+	delay := l.MinDelay + time.Duration(n.rng.Int64N(int64(l.MaxDelay-l.MinDelay)+1))
+	if n.rng.Float64() < l.Duplicate {
+		return delay, 2
+	}
+	return delay, 1
+}
+
+func (n *Network) member(id uint64) Receiver {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.members[id]
+}
+
+// later delivers something unless it is lost.
+func (n *Network) later(from, to uint64, f func(Receiver)) bool {
+	delay, copies := n.fate(from, to)
+	for range copies {
+		n.wg.Go(func() {
+			time.Sleep(delay)
+			if r := n.member(to); r != nil {
+				f(r)
+			}
+		})
+	}
+	return copies > 0
+}
+
+// noteLeader checks that a term has one leader.
+func (n *Network) noteLeader(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+	default:
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if was, ok := n.leaders[m.GetTerm()]; ok && was != m.GetFrom() {
+		n.report(fmt.Sprintf("term %d has two leaders: %d and %d", m.GetTerm(), was, m.GetFrom()))
+	}
+	n.leaders[m.GetTerm()] = m.GetFrom()
+}
+
+// endpoint is the raftnode.Transport of one member in one life.
+type endpoint struct {
+	n    *Network
+	id   uint64
+	self func() Receiver // nil once the life has ended
+
+	mu    sync.Mutex
+	peers map[uint64]string
+}
+
+func (e *endpoint) SetPeers(peers map[uint64]string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.peers = peers
+}
+
+func (e *endpoint) knows(id uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.peers[id]
+	return ok
+}
+
+func (e *endpoint) Send(msgs []*raftpb.Message) {
+	if e.self() == nil {
+		return
+	}
+	for _, m := range msgs {
+		to := m.GetTo()
+		e.n.noteLeader(m)
+		if !e.knows(to) {
+			continue
+		}
+		m = proto.Clone(m).(*raftpb.Message)
+		if m.GetType() == raftpb.MsgSnap {
+			e.n.wg.Go(func() { e.sendSnapshot(to, m) })
+			continue
+		}
+		ok := e.n.later(e.id, to, func(r Receiver) {
+			if r.IsRemoved(e.id) {
+				if self := e.self(); self != nil {
+					self.MarkRemoved()
+				}
+				return
+			}
+			r.Step([]*raftpb.Message{proto.Clone(m).(*raftpb.Message)})
+		})
+		if self := e.self(); !ok && self != nil {
+			self.ReportUnreachable(to)
+		}
+	}
+}
+
+// sendSnapshot carries a body at its own pace, and may cut it in the middle.
+func (e *endpoint) sendSnapshot(to uint64, m *raftpb.Message) {
+	self := e.self()
+	if self == nil {
+		return
+	}
+	ok := false
+	defer func() { self.ReportSnapshot(to, ok) }()
+	delay, copies := e.n.fate(e.id, to)
+	body, size, err := self.OpenSnapshot(m.GetSnapshot().GetMetadata().GetIndex())
+	if err != nil {
+		return
+	}
+	defer body.Close()
+	time.Sleep(delay + time.Duration(size/1024)*time.Millisecond)
+	target := e.n.member(to)
+	if target == nil {
+		return
+	}
+	var r io.Reader = body
+	if copies == 0 {
+		r = io.MultiReader(io.LimitReader(body, size/2), failingReader{})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ok = target.ReceiveSnapshot(ctx, m, r) == nil
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, errLost }
+
+func (e *endpoint) Forward(ctx context.Context, to uint64, req []byte) ([]byte, bool, error) {
+	if e.self() == nil || !e.knows(to) {
+		return nil, false, errLost
+	}
+	delay, copies := e.n.fate(e.id, to)
+	if copies == 0 {
+		if delay, copies = e.n.fate(e.id, to); copies == 0 {
+			return nil, false, errLost // no connection
+		}
+		return nil, true, errLost // cut after it was written
+	}
+	time.Sleep(delay)
+	r := e.n.member(to)
+	if r == nil {
+		return nil, true, errLost
+	}
+	reply, err := r.HandleForward(ctx, e.id, append([]byte(nil), req...))
+	if err != nil {
+		return nil, true, err
+	}
+	delay, copies = e.n.fate(to, e.id)
+	if time.Sleep(delay); copies == 0 {
+		return nil, true, errLost
+	}
+	return reply, true, ctx.Err()
+}

@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"time"
+)
+
+const (
+	defaultMaxValueBytes = 1 << 20
+	defaultTimeout       = 5 * time.Second
+	maxTimeout           = 5 * time.Minute
+	maxDocumentBytes     = 64 << 10 // of a JSON request, and of a peer URL
+)
+
+// Config is what a Handler is made from.
+type Config struct {
+	Store   Store   // required
+	Stats   Stats   // required
+	Cluster Cluster // required
+
+	// Hosts are the addresses and names of this member, and any others that
+	// clients may put into Host: with or without a port, which is not looked
+	// at. Loopback addresses, "localhost" and the address a connection was
+	// accepted on are always allowed. Wildcard addresses are passed over.
+	Hosts []string
+
+	MaxValueBytes int64         // largest value; 0: 1 MiB
+	Timeout       time.Duration // of a request that names none; 0: 5 s, which ServerConfig's defaults are made for
+	Compat        bool          // serve raftexample's routes at the root
+	Version       string        // of this binary; "": "dev"
+
+	// ErrorLog takes what is nobody's fault but ours: answers with status 500,
+	// with their request id. nil: nowhere.
+	ErrorLog *log.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxValueBytes == 0 {
+		c.MaxValueBytes = defaultMaxValueBytes
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if c.Store == nil {
+		errs = append(errs, errors.New("no store"))
+	}
+	if c.Stats == nil {
+		errs = append(errs, errors.New("no store statistics"))
+	}
+	if c.Cluster == nil {
+		errs = append(errs, errors.New("no cluster"))
+	}
+	if c.MaxValueBytes < 0 {
+		errs = append(errs, fmt.Errorf("max value of %d bytes", c.MaxValueBytes))
+	}
+	if c.Timeout < 0 || c.Timeout > maxTimeout {
+		errs = append(errs, fmt.Errorf("timeout %v is not within 0 to %v", c.Timeout, maxTimeout))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("httpapi: %w", err)
+	}
+	return nil
+}

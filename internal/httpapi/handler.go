@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"kvd/internal/kvstore"
+)
+
+// Handler serves the API. It is safe for concurrent use.
+type Handler struct {
+	// Set by New.
+	cfg       Config
+	router    *router
+	hosts     hostSet
+	origins   *http.CrossOriginProtection
+	deadlines deadlines
+	metrics   metrics
+	gatherer  http.Handler
+
+	draining atomic.Bool
+}
+
+// New returns a Handler that is ready to serve.
+func New(cfg Config) (*Handler, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	h := &Handler{
+		cfg:       cfg,
+		router:    newRouter(cfg.Compat),
+		hosts:     newHostSet(cfg.Hosts),
+		origins:   http.NewCrossOriginProtection(),
+		deadlines: deadlines{timeout: cfg.Timeout},
+	}
+	h.gatherer = h.newGatherer()
+	return h, nil
+}
+
+// Drain makes every request that would change something fail with 503 stopping,
+// and readyz with it; those under way go on, and reads are served to the end.
+// It may be called more than once.
+func (h *Handler) Drain() { h.draining.Store(true) }
+
+// ServeHTTP routes on the escaped path, runs the checks that hold on every
+// route, and turns what the action returns into an answer. The order matters:
+// a foreign Host learns nothing, not even which paths exist.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.metrics.inFlight.Add(1)
+	defer h.metrics.inFlight.Add(-1) // net/http survives a panic, and so should the gauge
+
+	status, err := 0, error(nil)
+	escaped := r.URL.RawPath
+	if escaped == "" {
+		escaped = r.URL.Path // no escapes but those that say nothing new
+	}
+	res := h.router.resource(escaped, r.URL.Path)
+	act := res.action(r.Method)
+	switch {
+	case !h.hosts.allows(r):
+		err = &fault{cause: errBadHost, detail: "this member does not answer to that name; see --allowed-hosts"}
+	case act == nil && res == h.router.missing:
+		err = &fault{cause: errNotFound, detail: "no such path"}
+	case act == nil:
+		err = &fault{cause: errMethodNotAllowed, detail: "this path takes " + res.allow, allow: res.allow}
+	case act.writes:
+		if cross := h.origins.Check(r); cross != nil {
+			err = &fault{cause: errCrossOrigin, detail: cross.Error()}
+		} else if h.draining.Load() {
+			err = &fault{cause: kvstore.ErrStopping, detail: "no new writes are taken; another member takes them"}
+		} else if err = refuseHeaders(r.Header); err == nil {
+			status, err = act.run(h, w, r)
+		}
+	default:
+		status, err = act.run(h, w, r)
+	}
+	if err != nil {
+		status = h.fail(w, r, err)
+	}
+	h.metrics.done(r.Method, status, err)
+}
+
+// context returns the context of a request that asked for timeout (0: did not
+// say), and what releases it.
+func (h *Handler) context(w http.ResponseWriter, r *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return h.deadlines.context(), release
+	}
+	if timeout > h.cfg.Timeout {
+		// The server's own deadlines are made for the default. Past the one for
+		// reading, net/http would take the silent client for one that has gone.
+		// A ResponseWriter without deadlines needs no longer ones.
+		rc, until := http.NewResponseController(w), time.Now().Add(timeout+answerTime)
+		_ = rc.SetReadDeadline(until)
+		_ = rc.SetWriteDeadline(until)
+	}
+	return context.WithTimeout(r.Context(), timeout)
+}
+
+// release is for contexts that hold nothing.
+func release() {}
+
+// refuseHeaders refuses what a client counts on and kvd would pass over: half a
+// value would be stored as a whole one, and a retry would write twice.
+func refuseHeaders(header http.Header) error {
+	if header["Content-Range"] != nil {
+		return badParameter("Content-Range", "a value is written whole")
+	}
+	if header["Idempotency-Key"] != nil {
+		return badParameter("Idempotency-Key", "unknown for this request")
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"errors"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseParams(t *testing.T) {
+	const all = paramConsistency | paramTimeout | paramPrev | paramForce | paramVerbose | paramExclude
+	tests := []struct {
+		query string
+		want  params
+		bad   string // the parameter named; "-": none
+	}{
+		{query: ""},
+		{query: "&&"},
+		{query: "consistency=stale", want: params{stale: true}},
+		{query: "consistency=linearizable"},
+		{query: "timeout=2s&prev=true", want: params{timeout: 2 * time.Second, prev: true}},
+		{query: "timeout=5m", want: params{timeout: 5 * time.Minute}},
+		{query: "prev=false&force=true", want: params{force: true}},
+		{query: "verbose", want: params{verbose: true}},
+		{query: "verbose=&exclude=a&exclude=b", want: params{verbose: true, exclude: []string{"a", "b"}}},
+		{query: "%63onsistency=st%61le", want: params{stale: true}},
+
+		{query: "consistency=", bad: "consistency"},
+		{query: "consistency=Stale", bad: "consistency"},
+		{query: "consistency=stale&consistency=stale", bad: "consistency"},
+		{query: "consistency=stale&consistenc%79=linearizable", bad: "consistency"},
+		{query: "timeout=0s", bad: "timeout"},
+		{query: "timeout=-1s", bad: "timeout"},
+		{query: "timeout=5", bad: "timeout"},
+		{query: "timeout=5m1ns", bad: "timeout"},
+		{query: "timeout=1e9h", bad: "timeout"},
+		{query: "prev=1", bad: "prev"},
+		{query: "prev", bad: "prev"},
+		{query: "exclude=", bad: "exclude"},
+		{query: "ca=1", bad: "ca"},
+		{query: "Prev=true", bad: "Prev"},
+		{query: "=x", bad: "-"},
+		{query: "%zz=1", bad: "%zz"},
+		{query: "prev=%zz", bad: "prev"},
+		{query: "prev=true;x=1", bad: "prev"},
+		{query: strings.Repeat("x", 1000), bad: strings.Repeat("x", 64) + "…"},
+	}
+	for _, tt := range tests {
+		got, err := parseParams(tt.query, all)
+		if tt.bad == "" {
+			if err != nil || !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("%q: got %+v, %v; want %+v", tt.query, got, err, tt.want)
+			}
+			continue
+		}
+		fault, ok := errors.AsType[*fault](err)
+		if !ok || fault.cause != errBadParameter {
+			t.Errorf("%q: got %+v, %v; want bad_parameter", tt.query, got, err)
+		} else if want := strings.TrimPrefix(tt.bad, "-"); fault.parameter != want {
+			t.Errorf("%q: error names %q, want %q", tt.query, fault.parameter, want)
+		}
+	}
+	if _, err := parseParams("prev=true", paramTimeout); err == nil {
+		t.Error("a parameter of another request was taken")
+	}
+}
+
+// FuzzParams: whatever is taken is in the query as url.ParseQuery reads it, and
+// only once.
+func FuzzParams(f *testing.F) {
+	for _, s := range []string{"", "consistency=stale", "timeout=2s&prev=true", "prev=true&prev=true", "%70rev=true", "a;b=1", "verbose", "exclude=a&exclude=b", "timeout=%32s", "+prev=true"} {
+		f.Add(s)
+	}
+	const all = paramConsistency | paramTimeout | paramPrev | paramForce | paramVerbose | paramExclude
+	f.Fuzz(func(t *testing.T, query string) {
+		got, err := parseParams(query, all)
+		if err != nil {
+			if !errors.Is(err, errBadParameter) {
+				t.Fatalf("%q: %v", query, err)
+			}
+			return
+		}
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatalf("%q was taken: %v", query, err)
+		}
+		for name, vs := range values {
+			if len(vs) != 1 && name != "exclude" {
+				t.Fatalf("%q: %s taken %d times", query, name, len(vs))
+			}
+		}
+		if got.stale != (values.Get("consistency") == "stale") || got.prev != (values.Get("prev") == "true") ||
+			got.force != (values.Get("force") == "true") || len(got.exclude) != len(values["exclude"]) ||
+			got.timeout < 0 || got.timeout > maxTimeout || (got.timeout > 0) != values.Has("timeout") {
+			t.Fatalf("%q: got %+v", query, got)
+		}
+	})
+}

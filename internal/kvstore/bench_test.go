@@ -1,0 +1,118 @@
+package kvstore
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+)
+
+const (
+	benchKeys  = 100_000
+	benchValue = 128
+)
+
+func benchKey(i int) []byte { return fmt.Appendf(nil, "bench/key/%022d", i) }
+
+func benchMachine(b *testing.B) (*Machine, [][]byte) {
+	b.Helper()
+	m := NewMachine()
+	value := make([]byte, benchValue)
+	keys := make([][]byte, benchKeys)
+	for i, k := range rand.New(rand.NewPCG(1, 2)).Perm(benchKeys) {
+		keys[i] = benchKey(k)
+		cmd := encodeCommand(commandPut, false, Condition{}, keys[i], "", value)
+		if _, err := m.Apply(uint64(i+1), 0, [][]byte{cmd}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return m, keys
+}
+
+func BenchmarkGet(b *testing.B) {
+	m, keys := benchMachine(b)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if _, ok := m.Get(keys[i%benchKeys]); !ok {
+			b.Fatal("not found")
+		}
+		i += 7919
+	}
+}
+
+// BenchmarkApply replaces values in entries of 64 commands; an operation is one
+// command.
+func BenchmarkApply(b *testing.B) {
+	m, keys := benchMachine(b)
+	const batch = 64
+	entries := make([][][]byte, 200)
+	for i := range entries {
+		for j := range batch {
+			key := keys[(i*batch+j)*7919%benchKeys]
+			entries[i] = append(entries[i], encodeCommand(commandPut, false, Condition{}, key, "", make([]byte, benchValue)))
+		}
+	}
+	index, _ := m.Hash()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if n%batch == 0 {
+			index++
+			if _, err := m.Apply(index, 0, entries[n/batch%len(entries)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		n++
+	}
+}
+
+func BenchmarkEncodeCommand(b *testing.B) {
+	key, value := benchKey(1), make([]byte, benchValue)
+	b.ReportAllocs()
+	for b.Loop() {
+		encodeCommand(commandPut, false, Condition{Kind: IfRevision, Revision: 1 << 40}, key, "application/json", value)
+	}
+}
+
+func BenchmarkResult(b *testing.B) {
+	m := NewMachine()
+	r := Result{Code: Replaced, Revision: 1 << 40, ModRevision: 1 << 40}
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = m.AppendResult(buf[:0], r)
+		if _, err := m.DecodeResult(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	m, _ := benchMachine(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := m.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		n, err := s.WriteTo(io.Discard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(n)
+	}
+}
+
+func BenchmarkRestore(b *testing.B) {
+	m, _ := benchMachine(b)
+	snapshot := snapshotOf(b, m)
+	b.SetBytes(int64(len(snapshot)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := NewMachine().Restore(bytes.NewReader(snapshot)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package kvstore
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport is all that this package needs. What is not here can read a clock, a
+// coin, a file, an environment or a socket, or has no business in the state.
+var mayImport = []string{
+	"bufio", "bytes", "context", "encoding/binary", "errors", "fmt", "io", "iter", "math",
+	"sync", "time", "unique", "github.com/cespare/xxhash/v2",
+}
+
+// TestNothingNondeterministic holds the code to what Apply promises: members
+// that apply the same log hold the same state.
+func TestNothingNondeterministic(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range nondeterministic(file) {
+			t.Errorf("%s: %s", fset.Position(f.pos), f.what)
+		}
+		checked++
+	}
+	if checked < 10 {
+		t.Fatalf("only %d files were checked", checked)
+	}
+}
+
+type finding struct {
+	pos  token.Pos
+	what string
+}
+
+func nondeterministic(file *ast.File) (found []finding) {
+	for _, imp := range file.Imports {
+		path, _ := strconv.Unquote(imp.Path.Value)
+		if !slices.Contains(mayImport, path) {
+			found = append(found, finding{imp.Pos(), "imports " + path})
+		}
+		if imp.Name != nil {
+			found = append(found, finding{imp.Pos(), "gives " + path + " another name"})
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			// Of package time only the type is deterministic, of package context too.
+			x, ok := n.X.(*ast.Ident)
+			if ok && x.Name == "time" && n.Sel.Name != "Duration" ||
+				ok && x.Name == "context" && n.Sel.Name != "Context" {
+				found = append(found, finding{n.Pos(), "uses " + x.Name + "." + n.Sel.Name})
+			}
+		case *ast.MapType:
+			// Its order differs from run to run. One that is never ranged over
+			// would do no harm, but nobody would see the day it is.
+			found = append(found, finding{n.Pos(), "has a map"})
+		case *ast.GoStmt, *ast.SelectStmt:
+			found = append(found, finding{n.Pos(), "leaves an order to the scheduler"})
+		case *ast.Ident:
+			if n.Name == "float64" || n.Name == "float32" {
+				found = append(found, finding{n.Pos(), "has a " + n.Name})
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// The check itself must see what it is there for.
+func TestNondeterministicIsSeen(t *testing.T) {
+	for _, c := range []struct{ name, src string }{
+		{"clock", `import "time"; var x = time.Now()`},
+		{"sleep", `import "time"; func f() { time.Sleep(1) }`},
+		{"renamed clock", `import t "time"; var x = t.Now()`},
+		{"coin", `import "math/rand/v2"; var x = rand.Int()`},
+		{"environment", `import "os"; var x = os.Getenv("X")`},
+		{"log", `import "log"; func f() { log.Print() }`},
+		{"network", `import "net"; var x net.Conn`},
+		{"map", `func f(m map[string]int) { for range m {} }`},
+		{"goroutine", `func f() { go f() }`},
+		{"select", `func f(a chan int) { select { case <-a: default: } }`},
+		{"float", `var x float64`},
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), c.name, "package p; "+c.src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(nondeterministic(file)) == 0 {
+			t.Errorf("%s: not seen in %s", c.name, c.src)
+		}
+	}
+}

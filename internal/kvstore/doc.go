@@ -1,0 +1,2 @@
+// Package kvstore is the store that kvd replicates: keys, values, revisions.
+package kvstore

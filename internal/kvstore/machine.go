@@ -1,0 +1,90 @@
+package kvstore
+
+import (
+	"sync"
+	"time"
+)
+
+// Machine is the replicated state of one member: what the log's commands, in
+// their order, have made of an empty store. Members that have applied the same
+// entries hold the same state, which Hash lets them compare.
+//
+// One goroutine calls Apply, Snapshot and Restore; any number read beside it.
+type Machine struct {
+	types types // owned by the goroutine that applies
+
+	// The applying goroutine alone takes the write side, so that it may read
+	// state without. It does so once an entry: after each time, it would have to
+	// wait until the readers that it let in have been scheduled and are done.
+	mu    sync.RWMutex
+	state state // guarded by mu
+}
+
+// state is all that a snapshot carries.
+type state struct {
+	tree     tree
+	revision uint64
+	clock    time.Duration // highest that the log has shown
+	index    uint64        // last entry applied
+	sum      uint64        // of the items' hashes, modulo 2^64
+	bytes    uint64        // of keys and values
+}
+
+// NewMachine returns an empty store at revision 0, before the first entry.
+func NewMachine() *Machine {
+	return &Machine{types: newTypes(), state: state{tree: newTree()}}
+}
+
+// Get returns the key's newest version. It does not allocate.
+func (m *Machine) Get(key []byte) (Item, bool) {
+	it, _ := m.read(key)
+	if it == nil {
+		return Item{}, false
+	}
+	return it.export(), true
+}
+
+// Revision counts the commands that changed something.
+func (m *Machine) Revision() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.revision
+}
+
+// Len returns the number of keys.
+func (m *Machine) Len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.tree.n
+}
+
+// Bytes returns the length of all keys and values together.
+func (m *Machine) Bytes() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.bytes
+}
+
+// Clock returns the log's clock: the highest that an applied entry carried.
+func (m *Machine) Clock() time.Duration {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.clock
+}
+
+// Hash returns the index of the last entry applied and the hash of the state
+// after it. Two members with the same index and different hashes have diverged.
+func (m *Machine) Hash() (index, hash uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.index, m.state.hash()
+}
+
+// read returns the stored item, nil when there is none, and the revision of the
+// store at the same moment.
+func (m *Machine) read(key []byte) (*item, uint64) {
+	m.mu.RLock()
+	it, revision := m.state.tree.get(key), m.state.revision
+	m.mu.RUnlock()
+	return it, revision
+}

@@ -1,0 +1,234 @@
+package kvstore
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+)
+
+func put(key, value string, o ...any) []byte {
+	return encodeOp(commandPut, key, value, o)
+}
+
+func del(key string, o ...any) []byte {
+	return encodeOp(commandDelete, key, "", o)
+}
+
+// encodeOp takes a Condition, a content type and true for WantPrev, each if wanted.
+func encodeOp(kind commandKind, key, value string, opts []any) []byte {
+	var cond Condition
+	var contentType string
+	var wantPrev bool
+	for _, o := range opts {
+		switch o := o.(type) {
+		case Condition:
+			cond = o
+		case string:
+			contentType = o
+		case bool:
+			wantPrev = o
+		}
+	}
+	return encodeCommand(kind, wantPrev, cond, []byte(key), contentType, []byte(value))
+}
+
+// apply applies each command as an entry of its own behind the last one.
+func apply(tb testing.TB, m *Machine, cmds ...[]byte) []Result {
+	tb.Helper()
+	var all []Result
+	for _, cmd := range cmds {
+		index, _ := m.Hash()
+		rs, err := m.Apply(index+1, m.Clock(), [][]byte{cmd})
+		if err != nil || len(rs) != 1 {
+			tb.Fatalf("apply: %d results, %v", len(rs), err)
+		}
+		all = append(all, rs...)
+	}
+	return all
+}
+
+func TestApply(t *testing.T) {
+	absent, present := Condition{Kind: IfAbsent}, Condition{Kind: IfPresent}
+	at := func(r uint64) Condition { return Condition{Kind: IfRevision, Revision: r} }
+	prev := func(key, value, ct string, create, mod, version uint64) *Item {
+		return &Item{[]byte(key), []byte(value), ct, create, mod, version}
+	}
+	// One store lives through all steps.
+	steps := []struct {
+		name string
+		cmd  []byte
+		want Result
+	}{
+		{"delete of nothing", del("a"), Result{NotFound, 0, 0, nil}},
+		{"delete of nothing, if absent", del("a", absent), Result{NotFound, 0, 0, nil}},
+		{"delete of nothing, if present", del("a", present), Result{ConditionFailed, 0, 0, nil}},
+		{"put of nothing, if present", put("a", "1", present), Result{ConditionFailed, 0, 0, nil}},
+		{"put of nothing, at a revision", put("a", "1", at(1)), Result{ConditionFailed, 0, 0, nil}},
+		{"put of nothing, at revision 0", put("a", "1", at(0)), Result{ConditionFailed, 0, 0, nil}},
+		{"create, previous asked for", put("a", "1", "text/plain", absent, true), Result{Created, 1, 1, nil}},
+		{"create another", put("b", ""), Result{Created, 2, 2, nil}},
+		{"create again", put("a", "2", absent, true), Result{ConditionFailed, 2, 1, nil}},
+		{"replace", put("a", "2", true), Result{Replaced, 3, 3, prev("a", "1", "text/plain", 1, 1, 1)}},
+		{"replace at a wrong revision", put("a", "3", at(1)), Result{ConditionFailed, 3, 3, nil}},
+		{"replace at the revision", put("a", "3", at(3)), Result{Replaced, 4, 4, nil}},
+		{"replace if present", put("a", "", present, true), Result{Replaced, 5, 5, prev("a", "3", "", 1, 4, 3)}},
+		{"the same value again", put("a", ""), Result{Replaced, 6, 6, nil}},
+		{"delete, if absent", del("a", absent), Result{ConditionFailed, 6, 6, nil}},
+		{"delete at a wrong revision", del("a", at(5), true), Result{ConditionFailed, 6, 6, nil}},
+		{"delete at the revision", del("a", at(6), true), Result{Deleted, 7, 0, prev("a", "", "", 1, 6, 5)}},
+		{"delete again", del("a", true), Result{NotFound, 7, 0, nil}},
+		{"create anew", put("a", "x"), Result{Created, 8, 8, nil}},
+		{"delete, if present", del("b", present), Result{Deleted, 9, 0, nil}},
+		{"empty command", []byte{}, Result{BadCommand, 9, 0, nil}},
+		{"key too long", put(string(make([]byte, MaxKeyBytes+1)), ""), Result{BadCommand, 9, 0, nil}},
+		{"longest key", put(string(make([]byte, MaxKeyBytes)), ""), Result{Created, 10, 10, nil}},
+		{"empty key", put("", "x"), Result{BadCommand, 10, 0, nil}},
+		{"content type too long", put("c", "", string(make([]byte, MaxContentTypeBytes+1))), Result{BadCommand, 10, 0, nil}},
+	}
+	m := NewMachine()
+	for _, s := range steps {
+		if got := apply(t, m, s.cmd)[0]; !sameResult(got, s.want) {
+			t.Errorf("%s: got %+v, want %+v", s.name, got, s.want)
+		}
+		m.state.tree.check(t)
+	}
+	want := Item{[]byte("a"), []byte("x"), "", 8, 8, 1}
+	if got, ok := m.Get([]byte("a")); !ok || !sameItem(&got, &want) {
+		t.Errorf("at the end: got %+v, want %+v", got, want)
+	}
+	if got, ok := m.Get([]byte("b")); ok {
+		t.Errorf("a deleted key is there: %+v", got)
+	}
+	if m.Len() != 2 || m.Revision() != 10 || m.Bytes() != 2+MaxKeyBytes {
+		t.Errorf("%d keys, revision %d, %d bytes", m.Len(), m.Revision(), m.Bytes())
+	}
+}
+
+func sameResult(a, b Result) bool {
+	return a.Code == b.Code && a.Revision == b.Revision && a.ModRevision == b.ModRevision && sameItem(a.Prev, b.Prev)
+}
+
+func sameItem(a, b *Item) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) && a.ContentType == b.ContentType &&
+		a.CreateRevision == b.CreateRevision && a.ModRevision == b.ModRevision && a.Version == b.Version
+}
+
+func TestKeysAreBytes(t *testing.T) {
+	keys := []string{"a//b", "a/b", "../x", "x", "%2F", "/", "a?b", "a", "\x00", "a\x00", "\xff\xfe", "a/", ".", "ä"}
+	m := NewMachine()
+	for _, k := range keys {
+		apply(t, m, put(k, "value of "+k))
+	}
+	for _, m := range []*Machine{m, restored(t, snapshotOf(t, m))} {
+		for _, k := range keys {
+			it, ok := m.Get([]byte(k))
+			if !ok || string(it.Key) != k || string(it.Value) != "value of "+k {
+				t.Errorf("key %q: got %q, %q, %v", k, it.Key, it.Value, ok)
+			}
+		}
+		if m.Len() != len(keys) {
+			t.Errorf("%d keys, want %d", m.Len(), len(keys))
+		}
+	}
+}
+
+func TestApplyOneEntryOfManyCommands(t *testing.T) {
+	cmds := [][]byte{}
+	for i := range 200 {
+		cmds = append(cmds, put(string(rune('a'+i%7)), "v"), []byte("\x00bad"))
+	}
+	m := NewMachine()
+	rs, err := m.Apply(9, time.Second, cmds)
+	if err != nil || len(rs) != len(cmds) {
+		t.Fatalf("%d results for %d commands, %v", len(rs), len(cmds), err)
+	}
+	for i, r := range rs {
+		if bad := r.Code == BadCommand; bad != (i%2 == 1) || r.Revision != uint64(i/2+1) {
+			t.Fatalf("result %d is %+v", i, r)
+		}
+	}
+	if index, _ := m.Hash(); index != 9 {
+		t.Fatalf("index %d, want 9", index)
+	}
+}
+
+func TestApplyKeepsNothingOfCommands(t *testing.T) {
+	m := NewMachine()
+	cmd := put("key", "value", "text/plain")
+	apply(t, m, cmd)
+	for i := range cmd {
+		cmd[i] = 'X'
+	}
+	want := Item{[]byte("key"), []byte("value"), "text/plain", 1, 1, 1}
+	if got, _ := m.Get([]byte("key")); !sameItem(&got, &want) {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestApplyRefusesNewerCommands(t *testing.T) {
+	m := NewMachine()
+	apply(t, m, put("a", "1"))
+	_, before := m.Hash()
+	rs, err := m.Apply(2, time.Hour, [][]byte{put("b", "2"), {commandVersion + 1, 1, 2, 3}})
+	if !errors.Is(err, ErrNewerVersion) || rs != nil {
+		t.Fatalf("got %v, %v", rs, err)
+	}
+	if index, hash := m.Hash(); index != 1 || hash != before || m.Len() != 1 || m.Clock() != 0 {
+		t.Fatalf("index %d, %d keys: a part of the entry was applied", index, m.Len())
+	}
+}
+
+func TestApplyRefusesEntriesTwice(t *testing.T) {
+	m := NewMachine()
+	for _, step := range []struct {
+		index uint64
+		want  error
+	}{{0, ErrIndexOrder}, {5, nil}, {5, ErrIndexOrder}, {4, ErrIndexOrder}, {7, nil}} {
+		if _, err := m.Apply(step.index, 0, [][]byte{put("a", "")}); !errors.Is(err, step.want) {
+			t.Fatalf("entry %d: got %v, want %v", step.index, err, step.want)
+		}
+	}
+	if m.Revision() != 2 {
+		t.Fatalf("revision %d, want 2", m.Revision())
+	}
+}
+
+func TestClockNeverGoesBack(t *testing.T) {
+	m := NewMachine()
+	for i, step := range []struct{ entry, want time.Duration }{
+		{-time.Second, 0}, {3 * time.Second, 3 * time.Second}, {time.Second, 3 * time.Second}, {4 * time.Second, 4 * time.Second},
+	} {
+		if _, err := m.Apply(uint64(i+1), step.entry, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Clock(); got != step.want {
+			t.Fatalf("after an entry of %s: clock %s, want %s", step.entry, got, step.want)
+		}
+	}
+	if got := restored(t, snapshotOf(t, m)).Clock(); got != 4*time.Second {
+		t.Fatalf("after a snapshot: clock %s", got)
+	}
+}
+
+func TestGetDoesNotAllocate(t *testing.T) {
+	m := NewMachine()
+	apply(t, m, put("key", "value", "text/plain"))
+	key := []byte("key")
+	if n := testing.AllocsPerRun(100, func() { m.Get(key) }); n != 0 {
+		t.Fatalf("Get allocates %v times", n)
+	}
+}
+
+func TestNobodyCanAppendIntoAnItem(t *testing.T) {
+	m := NewMachine()
+	apply(t, m, put("key", "value"))
+	it, _ := m.Get([]byte("key"))
+	_ = append(it.Key, 'X')
+	if it, _ = m.Get([]byte("key")); string(it.Value) != "value" {
+		t.Fatalf("value is %q", it.Value)
+	}
+}

@@ -1,0 +1,374 @@
+package raftnode
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+)
+
+// Node is one member. Create it with New, load its state with Open, then let
+// Run work until its context ends. All other methods are safe for concurrent
+// use; before Run they wait or refuse.
+type Node[R any] struct {
+	// set by New
+	cfg       Config
+	lg        *zap.Logger
+	sm        StateMachine[R]
+	storage   Storage
+	boot      uint64    // random, tells this life from earlier ones
+	born      time.Time // what monotonic times are counted from
+	proposals sync.Pool
+
+	// set by Open
+	mem       *raft.MemoryStorage
+	recovered *Recovered
+	header    *bodyHeader // of the recovered snapshot, or an empty one
+
+	// the mailboxes, one reader each
+	inbox  *inbox[R]
+	walq   *queue[walJob]
+	applyq *queue[applyJob]
+
+	// shared state with owners of its own
+	inFlight                   inFlightSet[R]
+	applied                    appliedIndex
+	clock                      logClock
+	peers                      peerSet
+	waitingCount, waitingBytes atomic.Int64
+
+	// written by one goroutine, read by all
+	members       atomic.Pointer[membership] // apply
+	view          atomic.Pointer[view]       // loop
+	commit        atomic.Uint64              // loop
+	snapshotIndex atomic.Uint64              // wal
+	lastContact   atomic.Int64               // loop: when a leader (or, leading, a majority) was last heard, in ns after born, plus one; 0: never
+	snapshotting  atomic.Bool                // a snapshot is being made: set by apply, cleared by wal
+	ready         atomic.Bool                // publish: a linearizable read has succeeded in this life
+}
+
+// view is what the loop tells everybody about raft.
+type view struct {
+	term, leader uint64
+	state        raft.StateType
+}
+
+// New returns a Node that has touched nothing yet.
+func New[R any](cfg Config, sm StateMachine[R], storage Storage) (*Node[R], error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	var boot [8]byte
+	rand.Read(boot[:]) // never fails
+	n := &Node[R]{
+		cfg:     cfg,
+		lg:      cfg.Logger,
+		sm:      sm,
+		storage: storage,
+		boot:    binary.BigEndian.Uint64(boot[:]),
+		born:    time.Now(),
+		mem:     raft.NewMemoryStorage(),
+		inbox:   newInbox[R](),
+		walq:    newQueue[walJob](),
+		applyq:  newQueue[applyJob](),
+	}
+	n.proposals.New = func() any { return &proposal[R]{done: make(chan struct{}, 1)} }
+	n.view.Store(&view{})
+	n.members.Store(&membership{})
+	return n, nil
+}
+
+// Open loads what is on disk and restores the state machine. Errors wrap
+// ErrDataDir when the directory is at fault.
+func (n *Node[R]) Open() error {
+	rec, err := n.storage.Load(n.cfg.Identity)
+	if err != nil {
+		return err
+	}
+	n.recovered = rec
+	n.header = &bodyHeader{Cluster: n.cfg.Cluster, Membership: &membership{}}
+	if meta := rec.Snapshot; meta != nil {
+		if n.header, err = n.restore(meta.GetIndex()); err != nil {
+			return fmt.Errorf("%w: %w", ErrDataDir, err)
+		}
+		if err := n.mem.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
+			return fmt.Errorf("load snapshot %d: %w", meta.GetIndex(), err)
+		}
+		n.snapshotIndex.Store(meta.GetIndex())
+	}
+	if rec.HardState != nil {
+		if err := n.mem.SetHardState(rec.HardState); err != nil {
+			return err
+		}
+		n.commit.Store(rec.HardState.GetCommit())
+	}
+	if err := n.mem.Append(rec.Entries); err != nil {
+		return err
+	}
+	n.members.Store(n.header.Membership)
+	n.applied.index.Store(n.header.Index)
+	n.clock.observe(n.header.Clock)
+	n.lg.Info("data directory loaded", zap.Uint64("snapshot", n.header.Index),
+		zap.Int("entries", len(rec.Entries)), zap.Uint64("commit", rec.HardState.GetCommit()))
+	rec.Entries = nil
+	return nil
+}
+
+// restore loads the body of a snapshot into the state machine.
+func (n *Node[R]) restore(index uint64) (*bodyHeader, error) {
+	body, _, err := n.storage.OpenBody(index)
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot %d: %w", index, err)
+	}
+	defer body.Close()
+	r := newBodyReader(body)
+	h, err := readBodyHeader(r)
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot %d: %w", index, err)
+	}
+	if h.Index != index || h.Cluster != n.cfg.Cluster {
+		return nil, fmt.Errorf("read snapshot %d: %w: it is index %d of cluster %016x", index, errBadBody, h.Index, h.Cluster)
+	}
+	if err := n.sm.Restore(r); err != nil {
+		return nil, fmt.Errorf("restore snapshot %d: %w", index, err)
+	}
+	return h, nil
+}
+
+// Run works as a member until ctx ends, and returns nil then. Any other end
+// has a reason: ErrRemoved, ErrNewerVersion, or an error of the storage, after
+// which the process must exit without touching the storage again.
+func (n *Node[R]) Run(ctx context.Context, tr Transport) error {
+	rn, err := raft.NewRawNode(n.raftConfig())
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	if last, _ := n.mem.LastIndex(); last == 0 && len(n.cfg.Founders) > 0 {
+		if err := rn.Bootstrap(foundingPeers(n.cfg.Founders)); err != nil {
+			return fmt.Errorf("found cluster: %w", err)
+		}
+	}
+	n.peers.init(n.cfg.Member, n.cfg.Seeds, tr)
+	n.peers.update(n.members.Load())
+
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	var once sync.Once
+	var failure error
+	goroutine := func(f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(inner); err != nil {
+				once.Do(func() { failure = err })
+				cancel(err)
+			}
+		})
+	}
+	w := &walWriter[R]{n: n, tr: tr}
+	a := newApplier(n)
+	l := newLoop(n, rn, tr, &wg)
+	goroutine(l.run)
+	goroutine(w.run)
+	goroutine(a.run)
+	goroutine(n.publish)
+	wg.Wait()
+	n.failAll(l)
+	return failure
+}
+
+// failAll ends all who still wait, once no goroutine is left to serve them.
+func (n *Node[R]) failAll(l *loop[R]) {
+	rest := n.inbox.close()
+	for _, p := range append(l.open, rest.props...) {
+		if p.take() {
+			p.fail(ErrStopped)
+		}
+	}
+	for _, f := range n.inFlight.takeAll() {
+		f.fail(ErrOutcomeUnknown)
+	}
+	for _, call := range rest.calls {
+		call(nil) // a nil loop tells a call that nobody will do it
+	}
+	n.view.Store(&view{})
+}
+
+func (n *Node[R]) raftConfig() *raft.Config {
+	return &raft.Config{
+		ID:                        n.cfg.Member,
+		ElectionTick:              n.cfg.ElectionTicks,
+		HeartbeatTick:             n.cfg.HeartbeatTicks,
+		Storage:                   n.mem,
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             maxSizePerMsg,
+		MaxCommittedSizePerReady:  maxApplyBytes,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
+		MaxInflightMsgs:           maxInflightMsgs,
+		MaxInflightBytes:          maxInflightBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
+		Logger:                    newRaftLogger(n.lg),
+	}
+}
+
+// Propose waits until cmd, which the node owns from now on, has been applied,
+// and returns its result. Errors: ErrNoLeader, ErrOverloaded and ErrStopped
+// say that it surely was not and will not be applied, ErrOutcomeUnknown that
+// it may be.
+func (n *Node[R]) Propose(ctx context.Context, cmd []byte) (R, error) {
+	var none R
+	count, size := n.waitingCount.Add(1), n.waitingBytes.Add(int64(len(cmd)))
+	defer func() {
+		n.waitingCount.Add(-1)
+		n.waitingBytes.Add(int64(-len(cmd)))
+	}()
+	if count > int64(n.cfg.MaxWaiting) || size > int64(n.cfg.MaxWaitingBytes) && count > 1 {
+		return none, ErrOverloaded
+	}
+	p := n.proposals.Get().(*proposal[R])
+	p.cmd = cmd
+	p.state.Store(waiting)
+	if !n.inbox.put(func(in *inputs[R]) { in.props = append(in.props, p) }) {
+		return none, ErrStopped
+	}
+	select {
+	case <-p.done:
+		res, err := p.res, p.err
+		p.cmd, p.res, p.err = nil, none, nil
+		n.proposals.Put(p)
+		return res, err
+	case <-ctx.Done():
+		// From here on p may still be referred to: it is not used again.
+		if p.withdraw() {
+			if n.view.Load().leader != raft.None {
+				return none, ErrOverloaded
+			}
+			return none, ErrNoLeader
+		}
+		return none, ErrOutcomeUnknown
+	}
+}
+
+// ReadBarrier returns once this member has applied everything that was
+// acknowledged anywhere before the call: a read that follows is linearizable.
+// Errors: ErrNoLeader when ctx ends first, ErrStopped.
+func (n *Node[R]) ReadBarrier(ctx context.Context) error {
+	q := &readRequest{done: make(chan struct{}, 1)}
+	if !n.inbox.put(func(in *inputs[R]) { in.reads = append(in.reads, q) }) {
+		return ErrStopped
+	}
+	select {
+	case <-q.done:
+		return nil
+	case <-ctx.Done():
+		q.gone.Store(true)
+		return ErrNoLeader
+	}
+}
+
+// Step takes messages from peers; the transport has checked them. It never
+// blocks and may drop.
+func (n *Node[R]) Step(msgs []*raftpb.Message) { n.inbox.putPeers(msgs) }
+
+// ReportUnreachable says that messages to a peer were lost.
+func (n *Node[R]) ReportUnreachable(id uint64) {
+	n.do(func(l *loop[R]) { l.rn.ReportUnreachable(id) })
+}
+
+// ReportSnapshot says how the sending of a snapshot to a peer has ended.
+func (n *Node[R]) ReportSnapshot(id uint64, ok bool) {
+	status := raft.SnapshotFinish
+	if !ok {
+		status = raft.SnapshotFailure
+	}
+	n.do(func(l *loop[R]) { l.rn.ReportSnapshot(id, status) })
+}
+
+// IsRemoved reports whether id belonged to a member that was removed.
+func (n *Node[R]) IsRemoved(id uint64) bool { return n.members.Load().removed(id) }
+
+// MarkRemoved tells that the cluster has removed this member: Run ends.
+func (n *Node[R]) MarkRemoved() {
+	n.do(func(l *loop[R]) { l.failure = ErrRemoved })
+}
+
+// OpenSnapshot returns the body of a snapshot to be sent to a peer.
+func (n *Node[R]) OpenSnapshot(index uint64) (io.ReadCloser, int64, error) {
+	return n.storage.OpenBody(index)
+}
+
+// ReceiveSnapshot stores the body of a snapshot and then steps the message
+// that announced it: raft must never hear of a snapshot that is not on disk.
+func (n *Node[R]) ReceiveSnapshot(ctx context.Context, msg *raftpb.Message, body io.Reader) error {
+	index := msg.GetSnapshot().GetMetadata().GetIndex()
+	if index <= n.applied.index.Load() {
+		// Already here. raft answers the message with the index it has.
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return err
+		}
+	} else if err := n.storage.WriteBody(index, newBodyCopier(body)); err != nil {
+		return fmt.Errorf("store snapshot %d: %w", index, err)
+	}
+	if ctx.Err() != nil || !n.inbox.put(func(in *inputs[R]) { in.peers = append(in.peers, msg) }) {
+		return errors.Join(ErrStopped, context.Cause(ctx))
+	}
+	return nil
+}
+
+// do lets the loop run f, if it still can; it does not wait.
+func (n *Node[R]) do(f func(*loop[R])) {
+	n.inbox.put(func(in *inputs[R]) {
+		in.calls = append(in.calls, func(l *loop[R]) {
+			if l != nil {
+				f(l)
+			}
+		})
+	})
+}
+
+// ask lets the loop run f and waits for its answer.
+func ask[R, A any](ctx context.Context, n *Node[R], f func(*loop[R]) (A, error)) (A, error) {
+	type answer struct {
+		a   A
+		err error
+	}
+	c := make(chan answer, 1)
+	var none A
+	ok := n.inbox.put(func(in *inputs[R]) {
+		in.calls = append(in.calls, func(l *loop[R]) {
+			if l == nil {
+				c <- answer{none, ErrStopped}
+				return
+			}
+			a, err := f(l)
+			c <- answer{a, err}
+		})
+	})
+	if !ok {
+		return none, ErrStopped
+	}
+	select {
+	case x := <-c:
+		return x.a, x.err
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+func (n *Node[R]) isSelf(id uint64) bool { return id == n.cfg.Member }
+
+// heard notes that a leader, or as leader a majority, was heard at t.
+func (n *Node[R]) heard(t time.Time) { n.lastContact.Store(int64(t.Sub(n.born)) + 1) }

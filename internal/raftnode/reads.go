@@ -1,0 +1,124 @@
+package raftnode
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+)
+
+// readRequest is one caller of ReadBarrier.
+type readRequest struct {
+	gone atomic.Bool   // its caller has left
+	done chan struct{} // receives one token when the barrier is passed
+}
+
+// readRounds shares rounds of ReadIndex among all who wait. It belongs to the
+// loop. At most one round is under way: those who come during it must not
+// join, since its index may already be older than their call.
+type readRounds struct {
+	id      entryID // of the newest attempt: no two attempts ever share a context
+	open    []*readRequest
+	round   []*readRequest // nil: none under way
+	elapsed int            // ticks since the attempt
+}
+
+// begin starts a round for all that wait, and returns its context.
+func (r *readRounds) begin() []byte {
+	r.round = append(r.round, r.open...)
+	clear(r.open)
+	r.open = r.open[:0]
+	r.elapsed = 0
+	r.id.Counter++
+	ctx := make([]byte, 0, 24)
+	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Member)
+	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Boot)
+	return binary.BigEndian.AppendUint64(ctx, r.id.Counter)
+}
+
+// abandon ends a round without an answer. Its readers wait for the next one,
+// whose context is new: a late answer to this one matches nothing.
+func (r *readRounds) abandon() {
+	r.open = append(r.open, r.round...)
+	clear(r.round)
+	r.round = r.round[:0]
+}
+
+// answered returns the readers of the round that state answers, if it is the
+// newest attempt.
+func (r *readRounds) answered(state raft.ReadState) []*readRequest {
+	c := state.RequestCtx
+	if len(r.round) == 0 || len(c) != 24 ||
+		binary.BigEndian.Uint64(c) != r.id.Member ||
+		binary.BigEndian.Uint64(c[8:]) != r.id.Boot ||
+		binary.BigEndian.Uint64(c[16:]) != r.id.Counter {
+		return nil
+	}
+	readers := r.round
+	r.round = nil
+	return readers
+}
+
+// dropGone forgets readers whose callers have left.
+func (r *readRounds) dropGone() {
+	kept := r.open[:0]
+	for _, q := range r.open {
+		if !q.gone.Load() {
+			kept = append(kept, q)
+		}
+	}
+	clear(r.open[len(kept):])
+	r.open = kept
+}
+
+// appliedIndex is the index apply has reached, and those who wait for it.
+type appliedIndex struct {
+	index atomic.Uint64
+
+	mu      sync.Mutex
+	waiters []indexWaiter
+}
+
+type indexWaiter struct {
+	index   uint64
+	readers []*readRequest
+}
+
+// await wakes readers once index is applied, at once if it is already.
+func (a *appliedIndex) await(index uint64, readers []*readRequest) {
+	a.mu.Lock()
+	if a.index.Load() < index {
+		a.waiters = append(a.waiters, indexWaiter{index, readers})
+		a.mu.Unlock()
+		return
+	}
+	a.mu.Unlock()
+	wakeAll(readers)
+}
+
+func (a *appliedIndex) advance(index uint64) {
+	a.mu.Lock()
+	a.index.Store(index)
+	var ready []indexWaiter
+	kept := a.waiters[:0]
+	for _, w := range a.waiters {
+		if w.index <= index {
+			ready = append(ready, w)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(a.waiters[len(kept):])
+	a.waiters = kept
+	a.mu.Unlock()
+	for _, w := range ready {
+		wakeAll(w.readers)
+	}
+}
+
+func wakeAll(readers []*readRequest) {
+	for _, q := range readers {
+		q.done <- struct{}{}
+	}
+}

@@ -1,0 +1,92 @@
+package raftnode
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+	"google.golang.org/protobuf/proto"
+)
+
+// snapshotRecord is a snapshot whose body is durable, for wal to record.
+type snapshotRecord struct {
+	meta      *raftpb.SnapshotMetadata
+	keepAfter uint64 // the log after this index is still needed
+	took      time.Duration
+}
+
+// maybeSnapshot freezes the state when the log has grown enough, and leaves
+// the writing to a goroutine: apply goes on at once.
+func (a *applier[R]) maybeSnapshot(ctx context.Context) {
+	cfg := &a.n.cfg
+	if a.sinceEntries < cfg.SnapshotEntries && a.sinceBytes < cfg.SnapshotBytes {
+		return
+	}
+	if !a.n.snapshotting.CompareAndSwap(false, true) {
+		return // the last one is still being written
+	}
+	confState, err := proto.Marshal(a.confState)
+	if err != nil {
+		panic(fmt.Sprintf("marshal ConfState: %v", err))
+	}
+	h := &bodyHeader{
+		Cluster: cfg.Cluster, Index: a.index, Term: a.term, Clock: a.clock,
+		ConfState: confState, Membership: a.members,
+	}
+	meta := &raftpb.SnapshotMetadata{
+		Index: new(a.index), Term: new(a.term), ConfState: proto.Clone(a.confState).(*raftpb.ConfState),
+	}
+	a.sinceEntries, a.sinceBytes = 0, 0
+	state, err := a.n.sm.Snapshot()
+	// The loop starts the goroutine, since it is the loop that Run's WaitGroup
+	// already counts while the goroutine is added.
+	a.n.do(func(l *loop[R]) {
+		l.wg.Go(func() {
+			start := time.Now()
+			if err == nil {
+				err = a.n.writeSnapshot(h, state)
+			}
+			a.n.do(func(l *loop[R]) {
+				if err != nil {
+					// A disk that fails here is the disk of the log.
+					l.failure = fmt.Errorf("write snapshot %d: %w", h.Index, err)
+					return
+				}
+				l.recordSnapshot(&snapshotRecord{meta: meta, took: time.Since(start)})
+			})
+		})
+	})
+}
+
+// writeSnapshot streams a frozen state into the storage.
+func (n *Node[R]) writeSnapshot(h *bodyHeader, state io.WriterTo) error {
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() { // ends with the pipe, which WriteBody's return closes
+		defer close(done)
+		w.CloseWithError(writeBody(w, h, state))
+	}()
+	err := n.storage.WriteBody(h.Index, r)
+	r.CloseWithError(io.ErrClosedPipe)
+	<-done
+	return err
+}
+
+// recordSnapshot sends a written snapshot to wal. It passes through the loop
+// for two reasons: wal must have seen the commit index that covers it, or a
+// restart would ignore the record; and only raft knows how much of the log may
+// go. Compacting what it has not applied, or what a follower needs that is
+// just being sent an older snapshot, would break it or start it over.
+func (l *loop[R]) recordSnapshot(s *snapshotRecord) {
+	s.keepAfter = l.rn.BasicStatus().Applied
+	l.rn.WithProgress(func(_ uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if pr.State == tracker.StateSnapshot && pr.RecentActive {
+			s.keepAfter = min(s.keepAfter, pr.PendingSnapshot)
+		}
+	})
+	l.n.walq.put(walJob{snapshot: s})
+}

@@ -1,0 +1,102 @@
+package transport
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// learner finds the addresses of members that dial this one although it has
+// never heard of them: it was away while they were added, and one of them now
+// leads. It believes peers it knows, never the dialer. Guarded by the mu of
+// its Transport.
+type learner struct {
+	wanted map[uint64]struct{}
+	busy   bool
+	last   time.Time // when the last round began
+}
+
+// maxWanted bounds how many unknown members are looked for at once.
+const maxWanted = 16
+
+// learn looks for a member in the background, unless that was done just now;
+// the dialer will come again.
+func (t *Transport) learn(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ln := &t.learner
+	if t.recv == nil || ln.busy || time.Since(ln.last) < t.cfg.LearnInterval {
+		// The next round asks for those who came in between as well.
+		if len(ln.wanted) < maxWanted {
+			ln.want(id)
+		}
+		return
+	}
+	ln.want(id)
+	ln.busy, ln.last = true, time.Now()
+	t.wg.Go(t.askAround)
+}
+
+func (ln *learner) want(id uint64) {
+	if ln.wanted == nil {
+		ln.wanted = make(map[uint64]struct{})
+	}
+	ln.wanted[id] = struct{}{}
+}
+
+// askAround asks the known peers, one after the other, until all wanted
+// members are found.
+func (t *Transport) askAround() {
+	t.mu.Lock()
+	wanted := t.learner.wanted
+	t.learner.wanted = nil
+	ctx, r, peers := t.ctx, t.recv, *t.peers.Load()
+	t.mu.Unlock()
+
+	found := make(map[uint64]string)
+	for _, p := range peers {
+		if len(wanted) == 0 || ctx.Err() != nil {
+			break
+		}
+		members, err := t.askMembers(ctx, p)
+		if err != nil {
+			t.lg.Debug("peer did not tell its members", zap.Uint64("peer", p.id), zap.Error(err))
+			continue
+		}
+		for id := range wanted {
+			if url, ok := members[id]; ok {
+				found[id] = url
+				delete(wanted, id)
+			}
+		}
+	}
+	for id := range found {
+		if r != nil && r.IsRemoved(id) {
+			delete(found, id)
+		}
+	}
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.learner.busy = false
+	for id, url := range found {
+		if _, ok := t.set[id]; ok || id == t.cfg.ID {
+			continue
+		}
+		t.learned[id] = url
+		t.lg.Info("learned of a member", zap.Uint64("peer", id), zap.String("url", url))
+	}
+	if len(found) > 0 {
+		t.reconcileLocked()
+	}
+}
+
+// forget gives up what was learned about a member that turns out to be removed.
+func (t *Transport) forget(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.learned[id]; ok {
+		delete(t.learned, id)
+		t.reconcileLocked()
+	}
+}

@@ -1,0 +1,75 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// kvdBinary is the binary under test, set by TestMain.
+var kvdBinary string
+
+// repoRoot is the folder of go.mod, Procfile and Makefile, seen from here.
+const repoRoot = ".."
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if err := watchSources(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if kvdBinary = os.Getenv("KVD_TEST_BINARY"); kvdBinary != "" {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "kvd-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // other users run the binary too
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	kvdBinary = filepath.Join(dir, "kvd")
+	if err := build(kvdBinary, "./cmd/kvd", os.Getenv("KVD_TEST_RACE") == "1"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// watchSources opens every directory of sources. `go test` keeps results until a
+// file or directory changes that the test has opened; it cannot know that these
+// tests build a binary.
+func watchSources() error {
+	for _, dir := range []string{"cmd", "internal"} {
+		err := filepath.WalkDir(filepath.Join(repoRoot, dir), func(_ string, _ os.DirEntry, err error) error { return err })
+		if err != nil {
+			return err
+		}
+	}
+	_, err := os.Stat(filepath.Join(repoRoot, "go.mod"))
+	return err
+}
+
+// build compiles the command pkg of this repository into file.
+func build(file, pkg string, race bool) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	args := []string{"build", "-buildvcs=false", "-o", file}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, pkg)...)
+	cmd.Dir = repoRoot
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
