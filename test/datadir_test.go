@@ -17,7 +17,7 @@ func wantRefusal(t *testing.T, cmd *exec.Cmd, says ...string) {
 	t.Helper()
 	code, out := runToEnd(t, cmd)
 	if code != 3 {
-		t.Errorf("exit code %d, want 3: %s", code, out)
+		t.Errorf("exit code %d, want 3: %.2000s", code, out)
 	}
 	for _, s := range says {
 		if !strings.Contains(out, s) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ func TestFaults(t *testing.T) {
 	}
 	for i := range clients {
 		cl := &client{
-			t: t, id: i, to: c.members[i%len(c.members)], g: &gs[i%groups], h: h,
+			t: t, id: i, to: slices.Concat(c.members[i%3:], c.members[:i%3]), g: &gs[i%groups], h: h,
 			http: newClient(), rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
 		}
 		wg.Go(func() { cl.run(done) })
@@ -119,7 +120,7 @@ func readBack(t *testing.T, c *cluster, h *history) int {
 			(&client{t: t}).note(o, r)
 			h.ops = append(h.ops, o)
 			if err := compare(o, newest, doubtful); err != nil {
-				t.Errorf("%s on %s: %v\n%s", key, m.name(), err, listing(ops))
+				t.Errorf("%s on %s: %v\n%s", key, m.name(), err, listing(ops[max(0, len(ops)-20):]))
 			}
 			stale := m.call(http.MethodGet, "/v1/kv/"+key+"?consistency=stale", nil)
 			if stale.status != r.status || string(stale.body) != string(r.body) && r.status == http.StatusOK {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -108,7 +109,7 @@ func (h *history) checkLinearizable(t *testing.T) {
 		case porcupine.Unknown:
 			t.Errorf("%s: the check of %d operations did not end in %v", key, len(ops), checkLimit)
 		default:
-			t.Errorf("%s: not linearizable:\n%s", key, listing(ops))
+			t.Errorf("%s: not linearizable; it was until the last of these:\n%s", key, listing(untilBroken(ops)))
 		}
 	}
 }
@@ -129,6 +130,29 @@ func events(ops []*op) []porcupine.Operation {
 		es = append(es, e)
 	}
 	return es
+}
+
+// untilBroken shortens a history that is not linearizable to what leads up to
+// the first answer that cannot be explained.
+func untilBroken(ops []*op) []*op {
+	ops = slices.SortedFunc(slices.Values(ops), func(a, b *op) int { return cmp.Compare(a.ret, b.ret) })
+	// What was under way at the moment of the n-th answer has no answer yet.
+	until := func(n int) []*op {
+		part := slices.Clone(ops[:n])
+		for _, o := range ops[n:] {
+			if o.call < ops[n-1].ret && o.outcome == ok {
+				open := *o
+				open.outcome = unknown
+				part = append(part, &open)
+			}
+		}
+		return part
+	}
+	n := sort.Search(len(ops)-1, func(i int) bool {
+		return porcupine.CheckOperationsTimeout(model, events(until(i+1)), checkLimit) == porcupine.Illegal
+	}) + 1
+	const lines = 40
+	return ops[max(0, n-lines):n]
 }
 
 // listing is a history to read, in the order of the calls.

@@ -124,7 +124,9 @@ func (n *nemesis) inflict(done <-chan struct{}, f fault) {
 		}
 	}
 	n.count[f.name]++
-	pause(done, n.between(200, 1500))
+	// Sometimes longer than clients wait: they then have to be told that
+	// nobody knows what became of their writes.
+	pause(done, n.between(200, 1500+int(opTimeout.Milliseconds())*n.rng.IntN(2)))
 	for _, m := range victims {
 		f.heal(m)
 	}

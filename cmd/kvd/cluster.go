@@ -95,7 +95,7 @@ func parseURL(s string) (string, error) {
 		return "", errors.New("has more than a host and a port; use http://host:port")
 	}
 	host, port, err := net.SplitHostPort(u.Host)
-	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 || host == "" {
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 || host == "" || strings.ContainsAny(host, "%,=") {
 		return "", errors.New("needs a host and a port; use http://host:port")
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,4 +152,40 @@ func TestBytes(t *testing.T) {
 			t.Errorf("parseBytes(%q) = %d, want an error", s, n)
 		}
 	}
+}
+
+func FuzzParseCluster(f *testing.F) {
+	f.Add("http://127.0.0.1:12379,http://127.0.0.1:22379")
+	f.Add("1=http://a:1,2=http://B:2/")
+	f.Add("1=1=http://a:1")
+	f.Add("http://[::1%25eth0]:1, ,=")
+	f.Fuzz(func(t *testing.T, s string) {
+		founders, err := parseCluster(s)
+		if err != nil {
+			return
+		}
+		// What was accepted has one spelling, and is accepted again in it.
+		var entries []string
+		for _, m := range founders {
+			entries = append(entries, fmt.Sprintf("%d=%s", m.ID, m.PeerURL))
+		}
+		again, err := parseCluster(strings.Join(entries, ","))
+		if err != nil || !reflect.DeepEqual(again, founders) {
+			t.Errorf("parseCluster(%q) = %v; written out: %v, %v", s, founders, again, err)
+		}
+	})
+}
+
+func FuzzParseBytes(f *testing.F) {
+	f.Add("64MiB")
+	f.Add("9007199254740993kB")
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := parseBytes(s)
+		if err != nil {
+			return
+		}
+		if again, err := parseBytes(formatBytes(n)); err != nil || again != n {
+			t.Errorf("parseBytes(%q) = %d, shown as %s, read as %d, %v", s, n, formatBytes(n), again, err)
+		}
+	})
 }

@@ -85,6 +85,7 @@ func TestUsageErrors(t *testing.T) {
 		{"nothing to advertise", nil, []string{"serve", "--insecure", "--listen-client", "0.0.0.0:12380"}, []string{"--advertise-client", "give the URL"}},
 		{"advertise with TLS", nil, []string{"serve", "--advertise-peer", "https://127.0.0.1:1"}, []string{"--advertise-peer", "TLS"}},
 		{"advertise without port", nil, []string{"serve", "--advertise-client", "http://127.0.0.1"}, []string{"--advertise-client", "host and a port"}},
+		{"advertise a zone", nil, []string{"serve", "--advertise-client", "http://[fe80::1%25eth0]:1"}, []string{"--advertise-client", "host and a port"}},
 		{"advertise a path", nil, []string{"serve", "--advertise-client", "http://127.0.0.1:1/v1"}, []string{"--advertise-client", "http://host:port"}},
 		{"advertise every address", nil, []string{"serve", "--advertise-client", "http://0.0.0.0:1"}, []string{"--advertise-client", "others can reach"}},
 

@@ -105,7 +105,7 @@ func (m *member) run(ctx context.Context) error {
 		srv := httpapi.NewServer(m.api, httpapi.ServerConfig{ErrorLog: debugLog(m.lg, "client")})
 		return serveUntil(ctx, srv, m.ls.client, drainTimeout)
 	})
-	m.lg.Info("serving",
+	m.lg.Info("serving", zap.Uint64("member", m.who.Member), zap.String("cluster", formatClusterID(m.who.Cluster)),
 		zap.String("client", m.cfg.AdvertiseClient), zap.String("peer", m.cfg.AdvertisePeer),
 		zap.String("listen_client", m.ls.client.Addr().String()), zap.String("listen_peer", m.ls.peer.Addr().String()))
 
@@ -165,6 +165,6 @@ func (m *member) handOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*m.cfg.electionTimeout())
 	defer cancel()
 	if err := m.node.TransferLeadership(ctx); err != nil {
-		m.lg.Info("leadership kept to the end", zap.Error(err))
+		m.lg.Info("no other member took over", zap.Error(err))
 	}
 }

@@ -1,2 +1,61 @@
 // Package kvstore is the store that kvd replicates: keys, values, revisions.
+//
+// It owns the deterministic state of one member (Machine), the formats of its
+// commands, results and snapshots, and the reads and writes as users of the
+// store see them (DB). It knows neither raft nor HTTP: commands go out through a
+// Log, and come back through Apply in the order that the log gave them.
+//
+// # Determinism
+//
+// All members apply the same commands and must hold the same state after each
+// entry, to the last bit. So Apply uses no wall clock, no randomness, no order
+// of a map, no configuration, no I/O, and it does not log: what it needs of the
+// world, such as the time, is in the entry. A test holds the source to that.
+// Conditions are judged in Apply, where all members judge the same state. Bytes
+// that are no command are a result like any other (BadCommand); a command of a
+// version to come is an error, with nothing of its entry applied, and the member
+// stops.
+//
+// Hash, a running hash of the state, lets members find out that they differ.
+//
+// # Goroutines
+//
+// The package starts none. One goroutine, its caller's, calls Apply, Snapshot and
+// Restore and owns the state. Any number may read (Get, Revision, Len, Bytes,
+// Clock, Hash, and DB), and one more may write each snapshot: it reads a frozen
+// view, which no later change touches. A read waits at most for the entry that
+// is being applied, never for a snapshot being written or restored.
+//
+// # Memory
+//
+// An item is immutable: a rewrite makes a new one, so that a reader may keep what
+// it was given and a view stays what it was. Its key and value lie in one buffer
+// that is a copy of its own; a small value never keeps the entry alive that
+// it came in. With keys of 32 and values of 128 bytes, a million of them take 241
+// bytes of heap each, 160 of which are the data (236 after a restore).
+//
+// # The tree
+//
+// The items are in a B+tree of our own, whose nodes are copied before they change
+// if a view may see them. It was chosen by measuring, with 1,000,000 keys of 32
+// bytes (a common beginning and a number) and values of 128, put in and read in
+// random order; in nanoseconds, and for the index in bytes a key beside the item:
+//
+//	                               insert    get    set   set after a copy   index
+//	tidwall/btree 1.8.2, Map         2685   3392   4312               4471      36
+//	tidwall/btree 1.8.2, BTreeG      3962   5716   6854               6780      13
+//	google/btree 1.1.3, BTreeG       4237   5870   6354               5878      13
+//	this one                         2931   1656   2365               2566      17
+//	Go's map, which has no order      581    566   1275                  -      55
+//
+// All hold pointers to the same items, and the maps' keys share the items'
+// buffers; GOGC=400; the copies took less than 0.2 µs. Each figure is the lowest
+// of four to nine runs on a machine shared with other work (AMD EPYC, 2 cores,
+// Go 1.26.8, 2026-11-23), on which some runs took three or four times as long.
+//
+// What makes the difference is waiting for memory. A binary search over a million
+// keys that lie somewhere else reads some twenty of them, and most are in no
+// cache. This tree reads one, seldom two: inner nodes are searched by eight bytes
+// of each separator that lie side by side, and leaves by one byte of each key's
+// hash.
 package kvstore

@@ -15,7 +15,7 @@ import (
 )
 
 // applyJob is a message of raft for the apply thread, or the snapshot that
-// replaces the state.
+// replaces the state, or neither: a reason to see whether a snapshot is wanted.
 type applyJob struct {
 	msg     *raftpb.Message
 	restore *raftpb.SnapshotMetadata
@@ -75,6 +75,10 @@ func (a *applier[R]) run(ctx context.Context) error {
 func (a *applier[R]) do(ctx context.Context, j applyJob) error {
 	if j.restore != nil {
 		return a.restore(j.restore)
+	}
+	if j.msg == nil {
+		a.maybeSnapshot(ctx)
+		return nil
 	}
 	for _, e := range j.msg.GetEntries() {
 		if e.GetIndex() <= a.index {

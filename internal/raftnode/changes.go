@@ -129,22 +129,23 @@ func (n *Node[R]) RemoveMember(ctx context.Context, id uint64, force bool) error
 // than an election timeout.
 func (n *Node[R]) changeMembership(ctx context.Context, req changeRequest) (Member, error) {
 	patience := time.Now().Add(time.Duration(n.cfg.ElectionTicks) * n.cfg.Tick)
-	for {
+	refusal := ErrNoLeader
+	for ctx.Err() == nil {
 		mb, err := n.changeOnce(ctx, req)
-		again := errors.Is(err, errNotLeader) ||
-			errors.Is(err, ErrConfigChangePending) && time.Now().Before(patience)
-		if !again {
+		switch {
+		case errors.Is(err, errNotLeader):
+			refusal = ErrNoLeader
+		case errors.Is(err, ErrConfigChangePending) && time.Now().Before(patience):
+			refusal = err
+		default:
 			return mb, err
 		}
 		select {
 		case <-time.After(n.cfg.Tick):
 		case <-ctx.Done():
-			if errors.Is(err, errNotLeader) {
-				err = ErrNoLeader
-			}
-			return Member{}, err
 		}
 	}
+	return Member{}, refusal
 }
 
 func (n *Node[R]) changeOnce(ctx context.Context, req changeRequest) (Member, error) {
@@ -183,6 +184,9 @@ func (n *Node[R]) changeAsLeader(ctx context.Context, req changeRequest) (Member
 		mb, done, err := l.change(req)
 		return proposed{mb, done}, err
 	})
+	if ctx.Err() != nil {
+		return Member{}, ErrOutcomeUnknown // the loop may still come to it
+	}
 	if err != nil {
 		return Member{}, err
 	}

@@ -174,6 +174,9 @@ func (l *loop[R]) handleReady() bool {
 				l.committed(m)
 				l.n.applyq.put(applyJob{msg: m})
 			default:
+				if m.GetType() == raftpb.MsgSnap && !l.usable(m) {
+					continue
+				}
 				l.out = append(l.out, m)
 			}
 		}

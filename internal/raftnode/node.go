@@ -47,13 +47,14 @@ type Node[R any] struct {
 	waitingCount, waitingBytes atomic.Int64
 
 	// written by one goroutine, read by all
-	members       atomic.Pointer[membership] // apply
-	view          atomic.Pointer[view]       // loop
-	commit        atomic.Uint64              // loop
-	snapshotIndex atomic.Uint64              // wal
-	lastContact   atomic.Int64               // loop: when a leader (or, leading, a majority) was last heard, in ns after born, plus one; 0: never
-	snapshotting  atomic.Bool                // a snapshot is being made: set by apply, cleared by wal
-	ready         atomic.Bool                // publish: a linearizable read has succeeded in this life
+	members        atomic.Pointer[membership] // apply
+	view           atomic.Pointer[view]       // loop
+	commit         atomic.Uint64              // loop
+	snapshotIndex  atomic.Uint64              // wal
+	lastContact    atomic.Int64               // loop: when a leader (or, leading, a majority) was last heard, in ns after born, plus one; 0: never
+	snapshotting   atomic.Bool                // a snapshot is being made: set by apply, cleared by wal
+	snapshotWanted atomic.Bool                // a member needs a newer snapshot than there is: set by loop, cleared by apply
+	ready          atomic.Bool                // publish: a linearizable read has succeeded in this life
 }
 
 // view is what the loop tells everybody about raft.

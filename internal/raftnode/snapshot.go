@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -23,7 +24,7 @@ type snapshotRecord struct {
 // the writing to a goroutine: apply goes on at once.
 func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 	cfg := &a.n.cfg
-	if a.sinceEntries < cfg.SnapshotEntries && a.sinceBytes < cfg.SnapshotBytes {
+	if a.sinceEntries < cfg.SnapshotEntries && a.sinceBytes < cfg.SnapshotBytes && !a.n.snapshotWanted.Load() {
 		return
 	}
 	if !a.n.snapshotting.CompareAndSwap(false, true) {
@@ -41,6 +42,7 @@ func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 		Index: new(a.index), Term: new(a.term), ConfState: proto.Clone(a.confState).(*raftpb.ConfState),
 	}
 	a.sinceEntries, a.sinceBytes = 0, 0
+	a.n.snapshotWanted.Store(false)
 	state, err := a.n.sm.Snapshot()
 	// The loop starts the goroutine, since it is the loop that Run's WaitGroup
 	// already counts while the goroutine is added.
@@ -74,6 +76,23 @@ func (n *Node[R]) writeSnapshot(h *bodyHeader, state io.WriterTo) error {
 	r.CloseWithError(io.ErrClosedPipe)
 	<-done
 	return err
+}
+
+// usable reports whether a member can install the snapshot that raft is about
+// to send it. A snapshot taken before the member was added does not name it,
+// and is ignored there without a word: a newer one is taken instead, and raft
+// tries again.
+func (l *loop[R]) usable(m *raftpb.Message) bool {
+	cs := m.GetSnapshot().GetMetadata().GetConfState()
+	for _, ids := range [][]uint64{cs.GetVoters(), cs.GetLearners(), cs.GetVotersOutgoing(), cs.GetLearnersNext()} {
+		if slices.Contains(ids, m.GetTo()) {
+			return true
+		}
+	}
+	l.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
+	l.n.snapshotWanted.Store(true)
+	l.n.applyq.put(applyJob{}) // for apply to look
+	return false
 }
 
 // recordSnapshot sends a written snapshot to wal. It passes through the loop

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,7 +25,7 @@ func (t *Transport) Handler() http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !t.hostAllowed(r.Host) {
-			http.Error(w, "this member is not called "+strings.ToValidUTF8(r.Host, "?"), http.StatusMisdirectedRequest)
+			http.Error(w, "this member is not called "+quote(r.Host), http.StatusMisdirectedRequest)
 			return
 		}
 		guarded.ServeHTTP(w, r)
@@ -108,9 +107,9 @@ func (t *Transport) admit(v visit, r *http.Request) (*peer, error) {
 		return nil, t.refuse(http.StatusUpgradeRequired, "protocol version "+quote(got)+", this member speaks "+protocolVersion)
 	}
 	if got, want := h.Get(headerCluster), formatCluster(t.cfg.ClusterID); got != want {
-		if t.warned.allow("cluster from "+h.Get(headerFrom), clusterWarnInterval) {
-			t.lg.Warn("refused a member of another cluster", zap.String("from", h.Get(headerFrom)),
-				zap.String("addr", r.RemoteAddr), zap.String("cluster", got), zap.String("want", want))
+		if from := quote(h.Get(headerFrom)); t.warned.allow("cluster from "+from, clusterWarnInterval) {
+			t.lg.Warn("refused a member of another cluster", zap.String("from", from),
+				zap.String("addr", r.RemoteAddr), zap.String("cluster", quote(got)), zap.String("want", want))
 		}
 		return nil, t.refuse(http.StatusPreconditionFailed, textClusterMismatch+": "+quote(got)+", this member belongs to "+want)
 	}
@@ -156,7 +155,3 @@ func upgradeWanted(r *http.Request) bool {
 			return strings.EqualFold(strings.TrimSpace(s), "upgrade")
 		})
 }
-
-// drain reads what little a polite client still sends, so that it sees the
-// answer and not a reset.
-func drain(r io.Reader) { _, _ = io.CopyN(io.Discard, r, growBytes) }

@@ -3,9 +3,6 @@ package transport
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -22,100 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testCluster = 0xc0ffee
 
-// recorder is a Receiver that remembers. Its hooks are set before Run.
-type recorder struct {
-	forward func(ctx context.Context, from uint64, req []byte) ([]byte, error)
-	open    func(index uint64) (io.ReadCloser, int64, error)
-	receive func(ctx context.Context, m *pb.Message, body io.Reader) error
-	removed func(id uint64) bool
-
-	mu            sync.Mutex
-	steps         [][]*pb.Message // one element per call
-	unreachable   []uint64
-	snapshots     []bool
-	markedRemoved int
-}
-
-func (r *recorder) Step(msgs []*pb.Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.steps = append(r.steps, msgs)
-}
-
-func (r *recorder) ReportUnreachable(id uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unreachable = append(r.unreachable, id)
-}
-
-func (r *recorder) ReportSnapshot(_ uint64, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.snapshots = append(r.snapshots, ok)
-}
-
-func (r *recorder) HandleForward(ctx context.Context, from uint64, req []byte) ([]byte, error) {
-	if r.forward == nil {
-		return nil, errors.New("no handler")
-	}
-	return r.forward(ctx, from, req)
-}
-
-func (r *recorder) OpenSnapshot(index uint64) (io.ReadCloser, int64, error) {
-	if r.open == nil {
-		return nil, 0, errors.New("no snapshot")
-	}
-	return r.open(index)
-}
-
-func (r *recorder) ReceiveSnapshot(ctx context.Context, m *pb.Message, body io.Reader) error {
-	if r.receive == nil {
-		_, err := io.Copy(io.Discard, body)
-		return err
-	}
-	return r.receive(ctx, m, body)
-}
-
-func (r *recorder) IsRemoved(id uint64) bool { return r.removed != nil && r.removed(id) }
-
-func (r *recorder) MarkRemoved() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.markedRemoved++
-}
-
-// messages returns all messages of one type, in the order received.
-func (r *recorder) messages(typ pb.MessageType) []*pb.Message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var msgs []*pb.Message
-	for _, step := range r.steps {
-		for _, m := range step {
-			if m.GetType() == typ {
-				msgs = append(msgs, m)
-			}
-		}
-	}
-	return msgs
-}
-
-func (r *recorder) unreachables() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.unreachable)
-}
-
-func (r *recorder) snapshotReports() []bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]bool(nil), r.snapshots...)
-}
-
-func (r *recorder) marked() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.markedRemoved
-}
+// serverTimeout is far shorter than any stream or snapshot may last.
+const serverTimeout = 700 * time.Millisecond
 
 // node is one transport behind a real server.
 type node struct {
@@ -176,14 +81,13 @@ func (n *node) run(t testing.TB) (stop func()) {
 	return stop
 }
 
-// serve mounts the handler on a server whose timeouts are far shorter than any
-// stream or snapshot may last.
+// serve mounts the handler on a server with timeouts.
 func (n *node) serve(t testing.TB, ln net.Listener) {
 	srv := &http.Server{
 		Handler:           n.Handler(),
 		ReadHeaderTimeout: 2 * time.Second,
-		ReadTimeout:       2 * time.Second,
-		WriteTimeout:      2 * time.Second,
+		ReadTimeout:       serverTimeout,
+		WriteTimeout:      serverTimeout,
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = srv.Serve(ln) })
@@ -271,61 +175,4 @@ func snapMsg(from, to, index uint64) *pb.Message {
 			Index: new(index), Term: new(uint64(4)), ConfState: &pb.ConfState{Voters: []uint64{1, 2, 3}},
 		}},
 	}
-}
-
-// stranger speaks to a node by hand.
-type stranger struct {
-	net.Conn
-	t testing.TB
-}
-
-// upgradeAs opens a stream with a node as if it were member from.
-func upgradeAs(t testing.TB, n *node, from uint64, kind string) *stranger {
-	t.Helper()
-	conn, err := net.Dial("tcp", n.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n%s: %s\r\n%s: %d\r\n%s: %d\r\n%s: %s\r\n\r\n",
-		pathStream, n.addr, upgradeToken, headerProtocol, protocolVersion, headerCluster, formatCluster(testCluster),
-		headerFrom, from, headerTo, n.cfg.ID, headerKind, kind)
-	var head []byte
-	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
-		var b [1]byte
-		if _, err := conn.Read(b[:]); err != nil {
-			t.Fatalf("read answer after %q: %v", head, err)
-		}
-		head = append(head, b[0])
-	}
-	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
-		t.Fatalf("answer to upgrade: %q", head)
-	}
-	return &stranger{conn, t}
-}
-
-// rest reads until the node closes, and returns the reason it gave.
-func (s *stranger) rest() string {
-	s.t.Helper()
-	all, err := io.ReadAll(s)
-	if err != nil {
-		s.t.Fatalf("the node did not close properly: %v", err)
-	}
-	for bytes.HasPrefix(all, emptyFrame) {
-		all = all[frameHeaderBytes:]
-	}
-	if len(all) < frameHeaderBytes {
-		return ""
-	}
-	return string(all[frameHeaderBytes:])
-}
-
-// frame wraps a body.
-func frame(body []byte) []byte {
-	f := append(beginFrame(nil), body...)
-	sealFrame(f)
-	return f
 }

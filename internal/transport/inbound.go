@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -170,6 +171,6 @@ func (in *inbound) goodbye(reason string) {
 	}
 	if c, ok := in.l.conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
 		_ = in.l.conn.SetReadDeadline(time.Now().Add(goodbyeTime))
-		drain(in.l.conn)
+		_, _ = io.CopyN(io.Discard, in.l.conn, growBytes)
 	}
 }

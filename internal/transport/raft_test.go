@@ -203,7 +203,7 @@ func TestCheckConfState(t *testing.T) {
 		return ids
 	}
 	accepted := 0
-	for range 200_000 {
+	for range 60_000 {
 		cs := &pb.ConfState{Voters: pick(), VotersOutgoing: pick(), Learners: pick(), LearnersNext: pick(), AutoLeave: new(rng.IntN(2) == 0)}
 		if checkConfState(cs) != nil {
 			continue
@@ -219,7 +219,7 @@ func TestCheckConfState(t *testing.T) {
 			t.Fatalf("passed, but is restored as something else: %v", err)
 		}
 	}
-	if accepted < 1000 {
+	if accepted < 300 {
 		t.Errorf("only %d accepted", accepted)
 	}
 

@@ -2,13 +2,8 @@ package transport
 
 import (
 	"context"
-	"encoding/binary"
-	"hash/crc32"
-	"net"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -148,211 +143,6 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// TestDeadPeer: what piles up while nobody answers is dropped and reported,
-// not more often than there are attempts.
-func TestDeadPeer(t *testing.T) {
-	ln := listen(t, "127.0.0.1:0")
-	url := "http://" + ln.Addr().String()
-	ln.Close()
-	n1 := startNode(t, 1, nil, nil)
-	n1.SetPeers(map[uint64]string{2: url})
-	n1.Send([]*pb.Message{heartbeat(1, 2, 0)})
-	waitFor(t, "a report", func() bool { return n1.rec.unreachables() == 1 })
-	waitFor(t, "the drop to be counted", func() bool { return n1.Stats().Peers[2].Dropped == 1 })
-	for range 100 {
-		n1.Send([]*pb.Message{heartbeat(1, 2, 0)})
-	}
-	waitFor(t, "the rest to be dropped", func() bool { return n1.Stats().Peers[2].Dropped == 101 })
-	if got := n1.rec.unreachables(); got > 10 {
-		t.Errorf("%d reports for 100 messages", got)
-	}
-}
-
-// TestQueueOverflow fills a queue while the connection is still being made.
-func TestQueueOverflow(t *testing.T) {
-	n1 := startNode(t, 1, nil, func(c *Config) {
-		c.ControlQueueBytes = 1 << 10
-		c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		c.DialTimeout = time.Hour
-	})
-	n1.SetPeers(map[uint64]string{2: "http://127.0.0.1:1"})
-	fits := 1 << 10 / proto.Size(heartbeat(1, 2, 0))
-	for range fits {
-		n1.Send([]*pb.Message{heartbeat(1, 2, 0)})
-	}
-	if got := n1.rec.unreachables(); got != 0 {
-		t.Errorf("%d reports of loss while all fitted", got)
-	}
-	n1.Send([]*pb.Message{heartbeat(1, 2, 0)})
-	if got := n1.rec.unreachables(); got != 1 {
-		t.Errorf("%d reports of loss, want 1", got)
-	}
-	if got := n1.Stats().Peers[2].Dropped; got != uint64(fits)+1 {
-		t.Errorf("%d messages dropped, want the whole queue of %d", got, fits+1)
-	}
-}
-
-// TestIdle: nothing but keepalives keeps a connection up for many times the
-// idle timeout, past the read and write timeouts of the server.
-func TestIdle(t *testing.T) {
-	n1, n2 := pair(t, new(recorder), new(recorder), func(c *Config) { c.IdleTimeout = 200 * time.Millisecond })
-	first := n1.Stats().Peers[2].LastContact
-	waitFor(t, "keepalives for a while", func() bool {
-		return n1.Stats().Peers[2].LastContact.Sub(first) > 2500*time.Millisecond
-	})
-	if n := n1.rec.unreachables() + n2.rec.unreachables(); n != 0 {
-		t.Errorf("%d reports of loss", n)
-	}
-	n1.Send([]*pb.Message{heartbeat(1, 2, 0)})
-	waitFor(t, "a message", func() bool { return len(n2.rec.messages(pb.MsgHeartbeat)) == 1 })
-}
-
-// TestSilentLink: a link that swallows everything without an error is given up
-// by both of its ends.
-func TestSilentLink(t *testing.T) {
-	var cut atomic.Bool
-	n1, n2 := pair(t, new(recorder), new(recorder), func(c *Config) {
-		c.IdleTimeout = 200 * time.Millisecond
-		if c.ID == 1 {
-			c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-				if err != nil {
-					return nil, err
-				}
-				return &swallower{Conn: conn, cut: &cut}, nil
-			}
-		}
-	})
-	waitFor(t, "streams", func() bool { return inboundOf(n2) == 3 && inboundOf(n1) == 3 })
-	cut.Store(true)
-	waitFor(t, "the receiver to give up", func() bool { return inboundOf(n2) == 0 })
-	waitFor(t, "the sender to give up", func() bool { return n1.rec.unreachables() >= 2 })
-}
-
-// swallower is a connection that can go silent.
-type swallower struct {
-	net.Conn
-	cut *atomic.Bool
-}
-
-func (s *swallower) Write(p []byte) (int, error) {
-	if s.cut.Load() {
-		return len(p), nil
-	}
-	return s.Conn.Write(p)
-}
-
-func (s *swallower) Read(p []byte) (int, error) {
-	for {
-		n, err := s.Conn.Read(p)
-		if err != nil || !s.cut.Load() {
-			return n, err
-		}
-	}
-}
-
-func inboundOf(n *node) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.inbound)
-}
-
-// TestForgedStreams: whatever comes on a stream, raft sees none of it, and the
-// stream ends with the reason.
-func TestForgedStreams(t *testing.T) {
-	encode := func(msgs ...*pb.Message) []byte {
-		var batch []outgoing
-		for _, m := range msgs {
-			batch = append(batch, outgoing{m, proto.Size(m)})
-		}
-		f, _, err := encodeBatch(nil, batch, frameTarget)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	good := heartbeat(2, 1, 0)
-	flipped := encode(good)
-	flipped[len(flipped)-1] ^= 1
-	giant := make([]byte, frameHeaderBytes, 100)
-	binary.BigEndian.PutUint32(giant, 1<<32-1)
-	tests := []struct {
-		name, reason string
-		bytes        []byte
-	}{
-		{"garbage protobuf", "message 1 of 1", frame([]byte{5, 0xff, 0xff, 0xff, 0xff, 0xff})},
-		{"giant length prefix", "limit", giant},
-		{"giant length in the batch", "in a frame with", frame(binary.AppendUvarint(nil, 1<<40))},
-		{"wrong checksum", "checksum", flipped},
-		{"keepalive with a checksum", "checksum", []byte{0, 0, 0, 0, 0, 0, 0, 1}},
-		{"good, then bad", "MsgHup", encode(good, &pb.Message{To: new(uint64(1)), From: new(uint64(2))})},
-		{"local only: MsgStorageAppendResp", "MsgStorageAppendResp", encode(&pb.Message{
-			Type: pb.MsgStorageAppendResp.Enum(), To: new(uint64(1)), From: new(uint64(localAppendThread)), Term: new(uint64(9))})},
-		{"from a local target", "from", encode(&pb.Message{
-			Type: pb.MsgAppResp.Enum(), To: new(uint64(1)), From: new(uint64(localAppendThread)), Term: new(uint64(9))})},
-		{"from somebody else", "from 3", encode(heartbeat(3, 1, 0))},
-		{"to somebody else", "to 3", encode(heartbeat(2, 3, 0))},
-		{"MsgProp", "MsgProp", encode(&pb.Message{Type: pb.MsgProp.Enum(), To: new(uint64(1)), From: new(uint64(2))})},
-		{"MsgSnap", "MsgSnap", encode(snapMsg(2, 1, 9))},
-	}
-	n1 := alone(t, nil)
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			before := n1.Stats().Violations
-			s := upgradeAs(t, n1, 2, kindControl)
-			if _, err := s.Write(tt.bytes); err != nil {
-				t.Fatal(err)
-			}
-			if reason := s.rest(); !strings.Contains(reason, tt.reason) {
-				t.Errorf("closed with %q, want %q in it", reason, tt.reason)
-			}
-			if got := n1.Stats().Violations; got != before+1 {
-				t.Errorf("%d violations counted, want 1", got-before)
-			}
-		})
-	}
-	n1.rec.mu.Lock()
-	defer n1.rec.mu.Unlock()
-	if len(n1.rec.steps) != 0 {
-		t.Errorf("raft was handed %v", n1.rec.steps)
-	}
-}
-
-// TestLyingLengthTakesNoMemory announces the largest frame and sends a little.
-func TestLyingLengthTakesNoMemory(t *testing.T) {
-	n1 := alone(t, nil)
-	before := heapBytes()
-	for id := uint64(2); id <= 9; id++ {
-		s := upgradeAs(t, n1, id, kindAppend)
-		header := make([]byte, frameHeaderBytes)
-		binary.BigEndian.PutUint32(header, uint32(n1.cfg.MaxFrameBytes))
-		binary.BigEndian.PutUint32(header[4:], crc32.Checksum(nil, castagnoli))
-		if _, err := s.Write(append(header, make([]byte, 1000)...)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if grown := int64(heapBytes()) - int64(before); grown > 64<<20 {
-		t.Errorf("heap grew by %d bytes", grown)
-	}
-}
-
-// TestNewestConnectionWins: a peer that dials again has given up the
-// connection before.
-func TestNewestConnectionWins(t *testing.T) {
-	n1 := alone(t, nil)
-	old := upgradeAs(t, n1, 2, kindControl)
-	fresh := upgradeAs(t, n1, 2, kindControl)
-	old.rest()
-	f := frame(append([]byte{byte(proto.Size(heartbeat(2, 1, 3)))}, mustMarshal(t, heartbeat(2, 1, 3))...))
-	if _, err := fresh.Write(f); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "a message on the new one", func() bool { return len(n1.rec.messages(pb.MsgHeartbeat)) == 1 })
-}
-
 // TestSetPeersClosesWhoIsGone: a peer that is taken out loses its connections
 // both ways, and one that moved is dialed at its new address.
 func TestSetPeersClosesWhoIsGone(t *testing.T) {
@@ -408,5 +198,43 @@ func TestSendBeforeAndAfterRun(t *testing.T) {
 	tr.SetPeers(map[uint64]string{3: "http://127.0.0.1:1"})
 	if err := tr.Run(ctx, new(recorder)); err == nil {
 		t.Error("ran twice")
+	}
+}
+
+// BenchmarkRoundTrip is an append and its answer: what replication waits for
+// beside the disks.
+func BenchmarkRoundTrip(b *testing.B) {
+	answers := make(chan struct{}, 1)
+	var back atomic.Pointer[node]
+	resp := []*pb.Message{{
+		Type: pb.MsgAppResp.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(5)), Index: new(uint64(2)),
+	}}
+	n1, n2 := pair(b, &recorder{step: func([]*pb.Message) { answers <- struct{}{} }},
+		&recorder{step: func([]*pb.Message) { back.Load().Send(resp) }}, nil)
+	back.Store(n2)
+	waitFor(b, "streams", func() bool { return inboundOf(n1) == 3 && inboundOf(n2) == 3 })
+	msgs := []*pb.Message{appendMsg(1, 2, 1, 8<<10)}
+	b.ReportAllocs()
+	for b.Loop() {
+		n1.Send(msgs)
+		<-answers
+	}
+}
+
+// BenchmarkOneWay is how fast appends of 1 MiB go through.
+func BenchmarkOneWay(b *testing.B) {
+	got := make(chan int, 100)
+	n1, n2 := pair(b, new(recorder), &recorder{step: func(msgs []*pb.Message) { got <- len(msgs) }}, nil)
+	waitFor(b, "streams", func() bool { return inboundOf(n2) == 3 })
+	msgs := []*pb.Message{appendMsg(1, 2, 1, 1<<20)}
+	b.SetBytes(1 << 20)
+	b.ReportAllocs()
+	underway := 0
+	for b.Loop() {
+		for underway > 8 {
+			underway -= <-got
+		}
+		n1.Send(msgs)
+		underway++
 	}
 }
