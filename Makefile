@@ -25,8 +25,9 @@ build: ## build ./bin/kvd
 run: build ## start one member on 127.0.0.1:12380, data under ./data
 	./$(BIN) serve --data-dir data/single
 
+# -exit-on-stop=false: members are there to be stopped and started; left alone, goreman ends once each has ended one time.
 cluster: build ## start three members on 12380, 22380 and 32380 under goreman (Procfile)
-	$(GO) tool goreman start
+	$(GO) tool goreman -exit-on-stop=false start
 
 test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")

@@ -24,8 +24,12 @@ func newCluster(t testing.TB, n int, args ...string) *cluster {
 		c.members = append(c.members, m)
 		list = append(list, fmt.Sprintf("%d=%s", m.id, m.peerURL))
 	}
+	all := []string{"--cluster", strings.Join(list, ",")}
+	if n == 1 {
+		all = append(all, "--tick", "20ms") // it elects itself: the sooner, the shorter the test
+	}
 	for _, m := range c.members {
-		m.args = append([]string{"--cluster", strings.Join(list, ",")}, args...)
+		m.args = append(slices.Clone(all), args...)
 	}
 	return c
 }

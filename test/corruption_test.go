@@ -114,8 +114,8 @@ func TestMissingSegment(t *testing.T) {
 func TestDamagedSnapshot(t *testing.T) {
 	t.Parallel()
 	value := strings.Repeat("fedcba9876543210", 1<<16)
-	base := startCluster(t, 1, "--snapshot-bytes", "24MiB", "--snapshot-entries", "1000000").members[0]
-	const keys = 120
+	base := startCluster(t, 1, "--snapshot-bytes", "22MiB", "--snapshot-entries", "1000000").members[0]
+	const keys = 95
 	putAll(t, base, keys, value)
 	// Old logs are purged some time after the snapshot that makes them so.
 	waitFor(t, 20*time.Second, "snapshots and a purged log", func() error {
@@ -177,7 +177,6 @@ func testDamage(t *testing.T, base *member, keys int, value string, damages []da
 			if !d.starts {
 				wantRefusal(t, m.command(), file, d.says, "--join")
 				sameTree(t, m.dir, before)
-				wantRefusal(t, m.command(), file) // and again
 				return
 			}
 			m.start()

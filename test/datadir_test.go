@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,7 +41,7 @@ func TestForeignDirectory(t *testing.T) {
 	bare := m.command()
 	bare.Args = bare.Args[:len(bare.Args)-len(m.args)] // without --cluster and --name
 
-	with := func(args ...string) *exec.Cmd { return exec.Command(kvdBinary, append(bare.Args[1:], args...)...) }
+	with := func(args ...string) *exec.Cmd { return exec.Command(kvdBinary, slices.Concat(bare.Args[1:], args)...) }
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -91,13 +92,15 @@ func TestUnusableDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		name, dir, says string
-		nobody          bool // root may write anywhere: run as somebody else
+		name, dir string
+		path      string // that is at fault
+		says      string
+		nobody    bool // root may write anywhere: run as somebody else
 	}{
-		{"a file", file, "not a directory", false},
-		{"below a file", filepath.Join(file, "data"), "not a directory", false}, // the message may name the file itself
-		{"read-only", locked, "permission denied", true},
-		{"below a read-only one", filepath.Join(locked, "data"), "permission denied", true},
+		{"a file", file, file, "not a directory", false},
+		{"below a file", filepath.Join(file, "data"), file, "not a directory", false},
+		{"read-only", locked, locked, "permission denied", true},
+		{"below a read-only one", filepath.Join(locked, "data"), locked, "permission denied", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMember(t, 1)
@@ -107,7 +110,7 @@ func TestUnusableDirectory(t *testing.T) {
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 				cmd.Dir = home
 			}
-			wantRefusal(t, cmd, tt.dir, tt.says)
+			wantRefusal(t, cmd, tt.path, tt.says)
 		})
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "mine" {

@@ -17,7 +17,7 @@ import (
 func runToEnd(t *testing.T, cmd *exec.Cmd) (code int, output string) {
 	t.Helper()
 	p := start(t, "kvd "+strings.Join(cmd.Args[1:], " "), filepath.Join(t.TempDir(), "log"), cmd)
-	return p.exitCode(20 * time.Second), p.output()
+	return p.exitCode(10 * time.Second), p.output()
 }
 
 // Wrong flags end with code 2 and a line that names the flag, before anything

@@ -77,12 +77,6 @@ func (h *history) add(o *op) {
 	h.ops = append(h.ops, o)
 }
 
-func (h *history) len() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.ops)
-}
-
 // byKey splits the history, which nobody adds to any more.
 func (h *history) byKey() map[string][]*op {
 	keys := map[string][]*op{}

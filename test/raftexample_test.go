@@ -88,7 +88,7 @@ func TestProcfile(t *testing.T) {
 	goreman := goremanIn(t, dir)
 	log := filepath.Join(dir, "log")
 	showOnFailure(t, "goreman", log)
-	p := start(t, "goreman", log, goreman("start"))
+	p := start(t, "goreman", log, goreman("-exit-on-stop=false", "start"))
 	// Its children are in process groups of their own: only goreman ends them.
 	t.Cleanup(func() {
 		p.signal(syscall.SIGTERM)

@@ -98,7 +98,7 @@ func (v clusterView) status() raftnode.Status {
 func (v clusterView) member(m raftnode.Member, st raftnode.Status) httpapi.Member {
 	shown := httpapi.Member{
 		ID: m.ID, Name: m.Name, PeerURL: m.PeerURL, ClientURL: m.ClientURL,
-		Role: httpapi.RoleVoter, AutoPromote: m.Learner && m.AutoPromote,
+		Role: httpapi.RoleVoter, AutoPromote: m.Learner && m.AutoPromote, Started: m.Started,
 	}
 	switch {
 	case m.Learner:

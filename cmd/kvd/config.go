@@ -53,7 +53,7 @@ func defaultConfig() config {
 		ListenClient:    defaultListenClient,
 		Tick:            100 * time.Millisecond,
 		ElectionTicks:   10,
-		SnapshotEntries: 10_000,
+		SnapshotEntries: 100_000,
 		SnapshotBytes:   64 << 20,
 		MaxValueBytes:   1 << 20,
 		LogLevel:        "info",

@@ -63,17 +63,6 @@ func checkJoined(ctx context.Context, cfg *config, owner raftnode.Identity) (see
 	return seeds, nil
 }
 
-// checkAddress refuses to run a member elsewhere than where the others look
-// for it. known are the members as the data directory has them.
-func checkAddress(cfg *config, owner raftnode.Identity, known []raftnode.Member) error {
-	for _, m := range known {
-		if m.ID == owner.Member && m.PeerURL != "" && !sameURL(m.PeerURL, cfg.AdvertisePeer) {
-			return foreignDirectory(cfg, owner, fmt.Sprintf("its members reach it at %s and not at %s", m.PeerURL, cfg.AdvertisePeer), "--advertise-peer "+m.PeerURL)
-		}
-	}
-	return nil
-}
-
 func foreignDirectory(cfg *config, owner raftnode.Identity, but, remedy string) error {
 	return exitWith(exitDataDir, "data directory %s belongs to member %d (%s) of cluster %s, but %s; start it with %s, or use another --data-dir",
 		cfg.DataDir, owner.Member, owner.Name, formatClusterID(owner.Cluster), but, remedy)

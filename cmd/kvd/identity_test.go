@@ -66,19 +66,6 @@ func TestJoinOnUsedDirectory(t *testing.T) {
 	}
 }
 
-func TestAddressOfMember(t *testing.T) {
-	cfg := configOf(t, "--listen-peer", "127.0.0.1:42379")
-	cfg.settle(&net.TCPAddr{Port: 12380}, &net.TCPAddr{Port: 42379})
-	owner := raftnode.Identity{Cluster: 7, Member: 4, Name: "n4"}
-	for _, url := range []string{"http://127.0.0.1:42379", "http://127.0.0.1:42379/", ""} {
-		if err := checkAddress(cfg, owner, []raftnode.Member{{ID: 1, PeerURL: "http://127.0.0.1:1"}, {ID: 4, PeerURL: url}}); err != nil {
-			t.Errorf("known as %q: %v", url, err)
-		}
-	}
-	err := checkAddress(cfg, owner, []raftnode.Member{{ID: 4, PeerURL: "http://127.0.0.1:52379"}})
-	wantExit(t, err, exitDataDir, "member 4 (n4)", "--advertise-peer http://127.0.0.1:52379")
-}
-
 func TestExistingDirectoryWithoutLog(t *testing.T) {
 	founders, err := parseCluster(testURLs)
 	if err != nil {

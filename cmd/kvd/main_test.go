@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,21 @@ import (
 	"testing"
 	"time"
 )
+
+// asKVD makes this test binary kvd itself, for as long as somebody holds the
+// other end of its standard input.
+const asKVD = "TEST_AS_KVD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asKVD) != "" {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(exitFatal)
+		}()
+		main()
+	}
+	os.Exit(m.Run())
+}
 
 // result is how one command line ended.
 type result struct {

@@ -108,9 +108,6 @@ func runMember(ctx context.Context, cfg *config, lg *zap.Logger, ls *listeners, 
 	if err := m.node.Open(); err != nil {
 		return explain(cfg, err)
 	}
-	if err := checkAddress(cfg, from.Identity, m.node.Members()); err != nil {
-		return err
-	}
 	return m.run(ctx)
 }
 

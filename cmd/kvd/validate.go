@@ -160,7 +160,7 @@ func (c *config) validateRaft(f *faults) {
 		f.add("election-ticks", "%d is out of range; use more than %d (twice a heartbeat) and at most 1000, better 10", c.ElectionTicks, 2*heartbeatTicks)
 	}
 	if c.SnapshotEntries == 0 {
-		f.add("snapshot-entries", "0 would keep no log; use 1 or more, better 10000")
+		f.add("snapshot-entries", "0 would keep no log; use 1 or more, better 100000")
 	}
 	if c.SnapshotBytes == 0 {
 		f.add("snapshot-bytes", "0 would keep no log; use 1 or more, better 64MiB")

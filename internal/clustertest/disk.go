@@ -42,7 +42,6 @@ type Disk struct {
 type image struct {
 	hardState *raftpb.HardState
 	base      *raftpb.SnapshotMetadata // the newest snapshot
-	installed uint64                   // index up to which a snapshot replaced the log
 	start     uint64                   // the log begins after this index
 	log       []*raftpb.Entry
 }

@@ -257,7 +257,7 @@ func (e *endpoint) Forward(ctx context.Context, to uint64, req []byte) ([]byte, 
 	}
 	delay, copies := e.n.fate(e.id, to)
 	if copies == 0 {
-		if delay, copies = e.n.fate(e.id, to); copies == 0 {
+		if _, again := e.n.fate(e.id, to); again == 0 {
 			return nil, false, errLost // no connection
 		}
 		return nil, true, errLost // cut after it was written

@@ -47,6 +47,7 @@ type Member struct {
 	ClientURL   string `json:"client_url"`
 	Role        Role   `json:"role"`
 	AutoPromote bool   `json:"auto_promote,omitempty"`
+	Started     bool   `json:"started"` // has run, so it has a data directory: nobody else may take its id
 
 	// Replication is known to the leader alone; nil elsewhere.
 	*Replication

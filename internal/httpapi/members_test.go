@@ -15,15 +15,15 @@ func TestMembers(t *testing.T) {
 	f.want(200, "[]\n", "GET", "/v1/members", "")
 	f.cluster.set(func(c *fakeCluster) {
 		c.members = []Member{
-			{ID: 1, Name: "n1", PeerURL: "http://a:1", ClientURL: "http://a:2", Role: RoleLeader,
+			{ID: 1, Name: "n1", PeerURL: "http://a:1", ClientURL: "http://a:2", Role: RoleLeader, Started: true,
 				Replication: &Replication{Match: 9, LastContact: Duration(12 * time.Millisecond), Healthy: true}},
 			{ID: 2, Name: "n2", PeerURL: "http://b:1", Role: RoleLearner, AutoPromote: true},
 		}
 	})
-	f.want(200, `[{"id":1,"name":"n1","peer_url":"http://a:1","client_url":"http://a:2","role":"leader","match":9,"lag":0,"last_contact":"12ms","healthy":true},`+
-		`{"id":2,"name":"n2","peer_url":"http://b:1","client_url":"","role":"learner","auto_promote":true}]`+"\n", "GET", "/v1/members", "")
+	f.want(200, `[{"id":1,"name":"n1","peer_url":"http://a:1","client_url":"http://a:2","role":"leader","started":true,"match":9,"lag":0,"last_contact":"12ms","healthy":true},`+
+		`{"id":2,"name":"n2","peer_url":"http://b:1","client_url":"","role":"learner","auto_promote":true,"started":false}]`+"\n", "GET", "/v1/members", "")
 
-	f.want(201, `{"id":4,"name":"","peer_url":"http://d:1","client_url":"http://d:2","role":"learner","auto_promote":true}`+"\n",
+	f.want(201, `{"id":4,"name":"","peer_url":"http://d:1","client_url":"http://d:2","role":"learner","auto_promote":true,"started":false}`+"\n",
 		"POST", "/v1/members", `{"peer_url":"http://d:1","client_url":"http://d:2","role":"learner"}`)
 	f.want(201, "", "POST", "/v1/members", `{"id":7,"name":"n7","peer_url":"http://e:1","auto_promote":false}`, "Content-Type: application/x-www-form-urlencoded")
 	want := []NewMember{

@@ -34,9 +34,10 @@ type Disk struct {
 	snaps *snap.Snapshotter
 
 	// since Load; owned by the goroutine that writes the log
-	wal  *wal.WAL
-	mark *watermark
-	last uint64 // index of the last entry saved, or of a snapshot that replaced the log
+	wal    *wal.WAL
+	mark   *watermark
+	failed bool   // a write has failed: what the disk holds is not known
+	last   uint64 // index of the last entry saved, or of a snapshot that replaced the log
 }
 
 var _ Storage = (*Disk)(nil)
@@ -268,10 +269,14 @@ func (d *Disk) removeLeftovers() {
 	}
 }
 
-// Close releases the directory. It writes nothing, so that it may follow a
-// failed write.
+// Close releases the directory. After a failed write it leaves the log as it
+// is: closing it would sync it once more, and might seem to succeed.
 func (d *Disk) Close() error {
 	var errs []error
+	if d.wal != nil && !d.failed {
+		errs = append(errs, d.wal.Close())
+		d.wal = nil
+	}
 	if d.mark != nil {
 		errs = append(errs, d.mark.close())
 	}

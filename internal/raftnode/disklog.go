@@ -16,6 +16,16 @@ import (
 
 // Save implements LogStorage.
 func (d *Disk) Save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
+	return d.note(d.save(hs, ents))
+}
+
+// note remembers that a write has failed.
+func (d *Disk) note(err error) error {
+	d.failed = d.failed || err != nil
+	return err
+}
+
+func (d *Disk) save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 	if hs == nil && len(ents) == 0 {
 		return nil
 	}
@@ -42,15 +52,19 @@ func (d *Disk) Save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 // Sync implements LogStorage.
 func (d *Disk) Sync() error {
 	if err := d.wal.Sync(); err != nil {
-		return err
+		return d.note(err)
 	}
-	return d.mark.raise(d.last)
+	return d.note(d.mark.raise(d.last))
 }
 
 // SaveSnapshot implements LogStorage. The order of its steps keeps a crash at
 // any point harmless: files without a record are ignored, a record without
 // files is never written.
 func (d *Disk) SaveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error {
+	return d.note(d.saveSnapshot(meta, installed))
+}
+
+func (d *Disk) saveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error {
 	if err := d.snaps.SaveSnap(&raftpb.Snapshot{Metadata: meta}); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type loop[R any] struct {
 	view          view
 	lastIndex     uint64 // of the log
 	termCommitted bool   // leading: an entry of this term is committed
-	singleVoter   bool   // as of the last leader or membership change
+	singleVoter   bool   // there is one voter, as of the last leader or membership change
 
 	// commands
 	open         []*proposal[R] // wait for an entry, or for a hop to the leader
@@ -39,6 +40,7 @@ type loop[R any] struct {
 	caughtUp  map[uint64]uint64    // leading: commit index at the last look at a learner
 	removedIn int                  // ticks until a removed member ends; 0: not removed
 	failure   error
+	warned    time.Time // of a heartbeat that was ignored
 
 	out []*raftpb.Message
 }
@@ -54,8 +56,17 @@ func newLoop[R any](n *Node[R], rn *raft.RawNode, tr Transport, wg *sync.WaitGro
 	}
 }
 
-func (l *loop[R]) run(ctx context.Context) error {
+func (l *loop[R]) run(ctx context.Context) (err error) {
 	l.ctx = ctx
+	defer func() {
+		if p := recover(); p != nil {
+			msg, ok := p.(raftPanic)
+			if !ok {
+				panic(p)
+			}
+			err = fmt.Errorf("raft gave up: %s", msg)
+		}
+	}()
 	ticker := time.NewTicker(l.n.cfg.Tick)
 	defer ticker.Stop()
 	spare := &inputs[R]{}
@@ -121,6 +132,9 @@ func (l *loop[R]) stepPeers(msgs []*raftpb.Message) {
 		l.contact[from] = now
 		switch m.GetType() {
 		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+			if l.promisesTooMuch(m) {
+				continue
+			}
 			if m.GetTerm() >= l.view.term {
 				l.n.heard(now)
 			}
@@ -135,8 +149,37 @@ func (l *loop[R]) stepPeers(msgs []*raftpb.Message) {
 	}
 }
 
+// standAlone makes the only voter of a cluster lead at once. Nobody else can,
+// so that an election timeout would be waited for nothing at every start.
+func (l *loop[R]) standAlone() {
+	if !l.singleVoter || l.view.state != raft.StateFollower || l.n.members.Load().Members[l.n.cfg.Member].Learner ||
+		l.n.applied.index.Load() < l.n.commit.Load() { // raft refuses while a membership change may wait
+		return
+	}
+	if _, voter := l.rn.Status().Config.Voters.IDs()[l.n.cfg.Member]; voter {
+		_ = l.rn.Campaign() // its errors say that it is not the time
+	}
+}
+
+// promisesTooMuch reports a heartbeat that would make raft commit entries that
+// are not in the log, and panic. A leader only tells what this member has
+// acknowledged: either the message is forged, or the disk has forgotten.
+func (l *loop[R]) promisesTooMuch(m *raftpb.Message) bool {
+	if m.GetType() != raftpb.MsgHeartbeat || m.GetCommit() <= l.lastIndex {
+		return false
+	}
+	if now := time.Now(); now.Sub(l.warned) > time.Minute {
+		l.warned = now
+		l.n.lg.Error("heartbeat ignored: its commit index is not in this member's log; "+
+			"if the data directory was replaced by an older copy, this member must be replaced",
+			zap.Uint64("from", m.GetFrom()), zap.Uint64("commit", m.GetCommit()), zap.Uint64("last", l.lastIndex))
+	}
+	return true
+}
+
 func (l *loop[R]) tick() {
 	l.rn.Tick()
+	l.standAlone()
 	l.forwardPause = false
 	now := time.Now()
 	l.n.peers.expire(now)

@@ -3,6 +3,8 @@ package raftnode
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -21,7 +23,11 @@ func (n *Node[R]) publish(ctx context.Context) error {
 			cancel()
 		}
 		m := n.members.Load()
-		_, in := m.Members[self.ID]
+		known, in := m.Members[self.ID]
+		if in && known.Started && strings.TrimSuffix(known.PeerURL, "/") != strings.TrimSuffix(self.PeerURL, "/") {
+			return fmt.Errorf("%w: the other members reach member %d at %s and not at %s; start it with --advertise-peer %s, or use another --data-dir",
+				ErrDataDir, self.ID, known.PeerURL, self.PeerURL, known.PeerURL)
+		}
 		published := in && m.publish(self) == m
 		if published && n.ready.Load() {
 			return nil

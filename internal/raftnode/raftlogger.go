@@ -19,9 +19,12 @@ func (l raftLogger) Infof(format string, v ...any)    { l.SugaredLogger.Debugf(f
 func (l raftLogger) Warning(v ...any)                 { l.SugaredLogger.Warn(v...) }
 func (l raftLogger) Warningf(format string, v ...any) { l.SugaredLogger.Warnf(format, v...) }
 
-// Fatal and Panic must not return: raft's invariants are broken. Both panic,
-// since only package main may exit the process.
-func (l raftLogger) Fatal(v ...any)                 { panic(fmt.Sprint(v...)) }
-func (l raftLogger) Fatalf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }
-func (l raftLogger) Panic(v ...any)                 { panic(fmt.Sprint(v...)) }
-func (l raftLogger) Panicf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }
+// raftPanic is what raft's library says before it gives up.
+type raftPanic string
+
+// Fatal and Panic must not return: raft's invariants are broken. The loop makes
+// an error of it, since only package main may exit the process.
+func (l raftLogger) Fatal(v ...any)                 { panic(raftPanic(fmt.Sprint(v...))) }
+func (l raftLogger) Fatalf(format string, v ...any) { panic(raftPanic(fmt.Sprintf(format, v...))) }
+func (l raftLogger) Panic(v ...any)                 { panic(raftPanic(fmt.Sprint(v...))) }
+func (l raftLogger) Panicf(format string, v ...any) { panic(raftPanic(fmt.Sprintf(format, v...))) }

@@ -129,6 +129,9 @@ func (n *Node[R]) TransferLeadership(ctx context.Context) error {
 				return err
 			}
 			if to == raft.None {
+				if len(n.members.Load().voters()) == 1 {
+					return nil // nobody else is there to miss a leader
+				}
 				return ErrNoLeader
 			}
 			asked = true
