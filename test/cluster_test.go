@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -64,10 +65,20 @@ func (c *cluster) join(id uint64, through *member, args ...string) *member {
 func (c *cluster) leader() *member {
 	c.t.Helper()
 	var l *member
-	waitFor(c.t, 20*time.Second, "a leader that all agree on", func() (err error) {
+	err := poll(20*time.Second, func() (err error) {
 		l, err = c.findLeader(c.members)
 		return err
 	})
+	if err != nil {
+		// Whoever has to find out why wants to know what each goroutine does.
+		for _, m := range c.members {
+			if p := m.process(); p != nil && p.running() {
+				p.signal(syscall.SIGQUIT)
+				p.exitCode(10 * time.Second)
+			}
+		}
+		c.t.Fatalf("no leader that all agree on: %v", err)
+	}
 	return l
 }
 

@@ -14,5 +14,6 @@
 //	KVD_TEST_RACE=1          build the binary with the race detector
 //	KVD_FAULT_SECONDS=600    how long TestFaults loads and breaks the cluster (30)
 //	KVD_FAULT_SEED=7         which faults in which order (random, printed)
+//	KVD_TEST_LOGS=dir        keep the whole logs of the members of failed tests there
 //	KVD_BENCH_WRK=1          run TestWrkRatios, which needs wrk (make bench-wrk)
 package test

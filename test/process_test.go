@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -107,6 +108,12 @@ func showOnFailure(t testing.TB, name, log string) {
 		b, err := os.ReadFile(log)
 		if err != nil {
 			return
+		}
+		if dir := os.Getenv("KVD_TEST_LOGS"); dir != "" {
+			keep := filepath.Join(dir, strings.ReplaceAll(t.Name()+" "+name, "/", " ")+".log")
+			if err := os.WriteFile(keep, b, 0o600); err != nil {
+				t.Logf("keep the log of %s: %v", name, err)
+			}
 		}
 		const lines = 40
 		all := bytes.Split(bytes.TrimSpace(b), []byte("\n"))

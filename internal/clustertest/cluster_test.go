@@ -215,7 +215,7 @@ func TestPendingChange(t *testing.T) {
 			first <- err
 		}()
 		time.Sleep(10 * time.Millisecond)
-		short := within(t, 300*time.Millisecond)
+		short := within(t, 350*time.Millisecond)
 		if _, err := leader.Node().AddMember(short, raftnode.Member{PeerURL: "http://b:1"}); !errors.Is(err, raftnode.ErrConfigChangePending) {
 			t.Errorf("second change: %v", err)
 		}

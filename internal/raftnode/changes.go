@@ -184,7 +184,7 @@ func (n *Node[R]) changeAsLeader(ctx context.Context, req changeRequest) (Member
 		mb, done, err := l.change(req)
 		return proposed{mb, done}, err
 	})
-	if ctx.Err() != nil {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		return Member{}, ErrOutcomeUnknown // the loop may still come to it
 	}
 	if err != nil {

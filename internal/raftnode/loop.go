@@ -42,7 +42,14 @@ type loop[R any] struct {
 	failure   error
 	warned    time.Time // of a heartbeat that was ignored
 
-	out []*raftpb.Message
+	out    []*raftpb.Message
+	probes map[uint64]probe // the newest MsgApp with entries to each peer
+}
+
+// probe is what a MsgApp begins with, and when it was sent.
+type probe struct {
+	index, term uint64
+	at          time.Time
 }
 
 func newLoop[R any](n *Node[R], rn *raft.RawNode, tr Transport, wg *sync.WaitGroup) *loop[R] {
@@ -53,6 +60,7 @@ func newLoop[R any](n *Node[R], rn *raft.RawNode, tr Transport, wg *sync.WaitGro
 		reads:     readRounds{id: entryID{Member: n.cfg.Member, Boot: n.boot}},
 		contact:   make(map[uint64]time.Time),
 		caughtUp:  make(map[uint64]uint64),
+		probes:    make(map[uint64]probe),
 	}
 }
 
@@ -217,7 +225,7 @@ func (l *loop[R]) handleReady() bool {
 				l.committed(m)
 				l.n.applyq.put(applyJob{msg: m})
 			default:
-				if m.GetType() == raftpb.MsgSnap && !l.usable(m) {
+				if m.GetType() == raftpb.MsgSnap && !l.usable(m) || l.repeats(m) {
 					continue
 				}
 				l.out = append(l.out, m)
@@ -235,6 +243,23 @@ func (l *loop[R]) handleReady() bool {
 		}
 	}
 	return worked
+}
+
+// repeats reports a MsgApp that was sent a moment ago. While raft probes how far
+// a peer's log goes it sends the same entries again, up to a megabyte of them,
+// after each answer to a heartbeat. Every round of reads is one: thousands a
+// second would bury a member that comes back. A probe that was lost is sent
+// again by the next heartbeat after the pause.
+func (l *loop[R]) repeats(m *raftpb.Message) bool {
+	if m.GetType() != raftpb.MsgApp || len(m.GetEntries()) == 0 {
+		return false
+	}
+	now, last := time.Now(), l.probes[m.GetTo()]
+	if m.GetIndex() == last.index && m.GetLogTerm() == last.term && now.Sub(last.at) < l.n.cfg.Tick {
+		return true
+	}
+	l.probes[m.GetTo()] = probe{m.GetIndex(), m.GetLogTerm(), now}
+	return false
 }
 
 // follow notes what a Ready tells of term, leader and commit index.
@@ -319,20 +344,20 @@ func (l *loop[R]) committed(m *raftpb.Message) {
 	l.batches = append(l.batches[:0], l.batches[done:]...)
 }
 
-// read begins a round of ReadIndex when readers wait and none is under way,
-// or when the one under way has had no answer for too long: raft loses a
-// request without a word when a message or a leader is lost.
+// read begins a round of ReadIndex when readers wait and there is room for
+// one. When a round has had no answer for too long, all of them are given up
+// for a new one: raft loses a request without a word when a message or a leader
+// is lost.
 func (l *loop[R]) read() {
-	if len(l.reads.open) == 0 && len(l.reads.round) == 0 || l.view.leader == raft.None {
+	if l.view.leader == raft.None || l.leading() && l.tooEarly() {
 		return
 	}
-	if len(l.reads.round) > 0 && l.reads.elapsed < max(2, l.n.cfg.ElectionTicks/2) {
-		return
+	if len(l.reads.rounds) > 0 && l.reads.elapsed >= max(2, l.n.cfg.ElectionTicks/2) {
+		l.reads.abandon()
 	}
-	if l.leading() && l.tooEarly() {
-		return
+	if len(l.reads.open) > 0 && len(l.reads.rounds) < l.n.cfg.MaxReadRounds {
+		l.rn.ReadIndex(l.reads.begin())
 	}
-	l.rn.ReadIndex(l.reads.begin())
 }
 
 // tooEarly reports that raft would answer a ReadIndex with an index that may

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -15,48 +16,61 @@ type readRequest struct {
 }
 
 // readRounds shares rounds of ReadIndex among all who wait. It belongs to the
-// loop. At most one round is under way: those who come during it must not
-// join, since its index may already be older than their call.
+// loop. Those who come while a round is under way must not join it: its index
+// may already be older than their call. They begin the next one at once while
+// fewer than Config.MaxReadRounds are under way, and wait otherwise, so that
+// rounds stay few and full.
 type readRounds struct {
-	id      entryID // of the newest attempt: no two attempts ever share a context
+	id      entryID // of the newest round: no two ever share a context
 	open    []*readRequest
-	round   []*readRequest // nil: none under way
-	elapsed int            // ticks since the attempt
+	rounds  []readRound // under way, oldest first
+	elapsed int         // ticks since one began with none before it, or was answered
+}
+
+type readRound struct {
+	counter uint64
+	readers []*readRequest
 }
 
 // begin starts a round for all that wait, and returns its context.
 func (r *readRounds) begin() []byte {
-	r.round = append(r.round, r.open...)
-	clear(r.open)
-	r.open = r.open[:0]
-	r.elapsed = 0
 	r.id.Counter++
+	if len(r.rounds) == 0 {
+		r.elapsed = 0
+	}
+	r.rounds = append(r.rounds, readRound{r.id.Counter, r.open})
+	r.open = nil
 	ctx := make([]byte, 0, 24)
 	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Member)
 	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Boot)
 	return binary.BigEndian.AppendUint64(ctx, r.id.Counter)
 }
 
-// abandon ends a round without an answer. Its readers wait for the next one,
-// whose context is new: a late answer to this one matches nothing.
+// abandon gives up all rounds without an answer. Their readers wait for the
+// next one, whose context is new: a late answer matches nothing.
 func (r *readRounds) abandon() {
-	r.open = append(r.open, r.round...)
-	clear(r.round)
-	r.round = r.round[:0]
+	for _, round := range r.rounds {
+		r.open = append(r.open, round.readers...)
+	}
+	r.rounds = nil
 }
 
-// answered returns the readers of the round that state answers, if it is the
-// newest attempt.
-func (r *readRounds) answered(state raft.ReadState) []*readRequest {
+// answered returns the readers that state answers: those of its round and of
+// all that began before it, whose own answers may have been lost.
+func (r *readRounds) answered(state raft.ReadState) (readers []*readRequest) {
 	c := state.RequestCtx
-	if len(r.round) == 0 || len(c) != 24 ||
-		binary.BigEndian.Uint64(c) != r.id.Member ||
-		binary.BigEndian.Uint64(c[8:]) != r.id.Boot ||
-		binary.BigEndian.Uint64(c[16:]) != r.id.Counter {
+	if len(c) != 24 || binary.BigEndian.Uint64(c) != r.id.Member || binary.BigEndian.Uint64(c[8:]) != r.id.Boot {
 		return nil
 	}
-	readers := r.round
-	r.round = nil
+	counter := binary.BigEndian.Uint64(c[16:])
+	if !slices.ContainsFunc(r.rounds, func(round readRound) bool { return round.counter == counter }) {
+		return nil
+	}
+	for len(r.rounds) > 0 && r.rounds[0].counter <= counter {
+		readers = append(readers, r.rounds[0].readers...)
+		r.rounds = r.rounds[1:]
+	}
+	r.elapsed = 0
 	return readers
 }
 
