@@ -49,7 +49,6 @@ func TestForeignDirectory(t *testing.T) {
 		{"id", []string{"--id", "2"}},
 		{"name", []string{"--name", "second"}},
 		{"founding list", []string{"--cluster", "1=" + m.peerURL + ",2=http://127.0.0.1:1"}},
-		{"peer URL", []string{"--advertise-peer", "http://127.0.0.1:1"}},
 		{"join of another cluster", []string{"--join", other.clientURL}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,6 +56,10 @@ func TestForeignDirectory(t *testing.T) {
 		})
 	}
 	sameTree(t, m.dir, before)
+
+	// The address at which the others look for it is known from the log, once
+	// that is applied.
+	wantRefusal(t, with("--advertise-peer", "http://127.0.0.1:1"), m.peerURL, "http://127.0.0.1:1", "--advertise-peer")
 	m.start()
 	m.waitReady(15 * time.Second)
 	m.wantValue("k", "v")

@@ -51,7 +51,6 @@ type Config struct {
 
 	MaxBatchBytes      int // commands that share an entry, unless one alone is larger; 1 MiB
 	MaxBatchesInFlight int // uncommitted entries of commands; 1, measured best on fast disks
-	MaxReadRounds      int // rounds of ReadIndex under way; 2
 	MaxForwards        int // requests of a follower under way to the leader; 2
 	MaxWaiting         int // proposals that wait or are under way; 65,536
 	MaxWaitingBytes    int // and their bytes; 256 MiB
@@ -78,7 +77,6 @@ func (c Config) withDefaults() Config {
 	c.CatchUpBytes = cmp.Or(c.CatchUpBytes, 16<<20)
 	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 1<<20)
 	c.MaxBatchesInFlight = cmp.Or(c.MaxBatchesInFlight, 1)
-	c.MaxReadRounds = cmp.Or(c.MaxReadRounds, 2)
 	c.MaxForwards = cmp.Or(c.MaxForwards, 2)
 	c.MaxWaiting = cmp.Or(c.MaxWaiting, 1<<16)
 	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, 256<<20)

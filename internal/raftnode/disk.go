@@ -210,13 +210,13 @@ func (d *Disk) recover() (*Recovered, error) {
 
 // readSnapshot loads the metadata of a snapshot and checks its whole body.
 func (d *Disk) readSnapshot(c *walpb.Snapshot) (*raftpb.SnapshotMetadata, error) {
-	name := fmt.Sprintf("%016x-%016x.snap", c.GetTerm(), c.GetIndex())
-	s, err := snap.Read(d.lg, filepath.Join(d.path("snap"), name))
+	path := d.metaPath(c.GetTerm(), c.GetIndex())
+	s, err := snap.Read(d.lg, path)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := d.checkBody(c.GetIndex()); err != nil {
-		return nil, fmt.Errorf("snapshot %d: %w", c.GetIndex(), err)
+		return nil, fmt.Errorf("%s: %w", d.bodyPath(c.GetIndex()), err)
 	}
 	return s.GetMetadata(), nil
 }

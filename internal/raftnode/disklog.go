@@ -68,6 +68,10 @@ func (d *Disk) saveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error
 	if err := d.snaps.SaveSnap(&raftpb.Snapshot{Metadata: meta}); err != nil {
 		return err
 	}
+	// The package makes this one file readable to all, as far as umask lets it.
+	if err := os.Chmod(d.metaPath(meta.GetTerm(), meta.GetIndex()), 0o600); err != nil {
+		return err
+	}
 	if err := syncDir(d.path("snap")); err != nil {
 		return err
 	}
@@ -175,6 +179,10 @@ func (d *Disk) OpenBody(index uint64) (io.ReadCloser, int64, error) {
 		return nil, 0, errors.Join(err, f.Close())
 	}
 	return f, info.Size(), nil
+}
+
+func (d *Disk) metaPath(term, index uint64) string {
+	return filepath.Join(d.path("snap"), fmt.Sprintf("%016x-%016x.snap", term, index))
 }
 
 func (d *Disk) bodyPath(index uint64) string {

@@ -344,20 +344,20 @@ func (l *loop[R]) committed(m *raftpb.Message) {
 	l.batches = append(l.batches[:0], l.batches[done:]...)
 }
 
-// read begins a round of ReadIndex when readers wait and there is room for
-// one. When a round has had no answer for too long, all of them are given up
-// for a new one: raft loses a request without a word when a message or a leader
-// is lost.
+// read begins a round of ReadIndex when readers wait and none is under way,
+// or when the one under way has had no answer for too long: raft loses a
+// request without a word when a message or a leader is lost.
 func (l *loop[R]) read() {
-	if l.view.leader == raft.None || l.leading() && l.tooEarly() {
+	if len(l.reads.open) == 0 && len(l.reads.round) == 0 || l.view.leader == raft.None {
 		return
 	}
-	if len(l.reads.rounds) > 0 && l.reads.elapsed >= max(2, l.n.cfg.ElectionTicks/2) {
-		l.reads.abandon()
+	if len(l.reads.round) > 0 && l.reads.elapsed < max(2, l.n.cfg.ElectionTicks/2) {
+		return
 	}
-	if len(l.reads.open) > 0 && len(l.reads.rounds) < l.n.cfg.MaxReadRounds {
-		l.rn.ReadIndex(l.reads.begin())
+	if l.leading() && l.tooEarly() {
+		return
 	}
+	l.rn.ReadIndex(l.reads.begin())
 }
 
 // tooEarly reports that raft would answer a ReadIndex with an index that may

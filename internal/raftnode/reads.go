@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"encoding/binary"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,61 +15,49 @@ type readRequest struct {
 }
 
 // readRounds shares rounds of ReadIndex among all who wait. It belongs to the
-// loop. Those who come while a round is under way must not join it: its index
-// may already be older than their call. They begin the next one at once while
-// fewer than Config.MaxReadRounds are under way, and wait otherwise, so that
-// rounds stay few and full.
+// loop. At most one round is under way: those who come during it must not
+// join, since its index may already be older than their call. Two or four at a
+// time were slower: the rounds become smaller and the messages more.
 type readRounds struct {
-	id      entryID // of the newest round: no two ever share a context
+	id      entryID // of the newest attempt: no two attempts ever share a context
 	open    []*readRequest
-	rounds  []readRound // under way, oldest first
-	elapsed int         // ticks since one began with none before it, or was answered
-}
-
-type readRound struct {
-	counter uint64
-	readers []*readRequest
+	round   []*readRequest // nil: none under way
+	elapsed int            // ticks since the attempt
 }
 
 // begin starts a round for all that wait, and returns its context.
 func (r *readRounds) begin() []byte {
+	r.round = append(r.round, r.open...)
+	clear(r.open)
+	r.open = r.open[:0]
+	r.elapsed = 0
 	r.id.Counter++
-	if len(r.rounds) == 0 {
-		r.elapsed = 0
-	}
-	r.rounds = append(r.rounds, readRound{r.id.Counter, r.open})
-	r.open = nil
 	ctx := make([]byte, 0, 24)
 	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Member)
 	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Boot)
 	return binary.BigEndian.AppendUint64(ctx, r.id.Counter)
 }
 
-// abandon gives up all rounds without an answer. Their readers wait for the
-// next one, whose context is new: a late answer matches nothing.
+// abandon ends a round without an answer. Its readers wait for the next one,
+// whose context is new: a late answer to this one matches nothing.
 func (r *readRounds) abandon() {
-	for _, round := range r.rounds {
-		r.open = append(r.open, round.readers...)
-	}
-	r.rounds = nil
+	r.open = append(r.open, r.round...)
+	clear(r.round)
+	r.round = r.round[:0]
 }
 
-// answered returns the readers that state answers: those of its round and of
-// all that began before it, whose own answers may have been lost.
-func (r *readRounds) answered(state raft.ReadState) (readers []*readRequest) {
+// answered returns the readers of the round that state answers, if it is the
+// newest attempt.
+func (r *readRounds) answered(state raft.ReadState) []*readRequest {
 	c := state.RequestCtx
-	if len(c) != 24 || binary.BigEndian.Uint64(c) != r.id.Member || binary.BigEndian.Uint64(c[8:]) != r.id.Boot {
+	if len(r.round) == 0 || len(c) != 24 ||
+		binary.BigEndian.Uint64(c) != r.id.Member ||
+		binary.BigEndian.Uint64(c[8:]) != r.id.Boot ||
+		binary.BigEndian.Uint64(c[16:]) != r.id.Counter {
 		return nil
 	}
-	counter := binary.BigEndian.Uint64(c[16:])
-	if !slices.ContainsFunc(r.rounds, func(round readRound) bool { return round.counter == counter }) {
-		return nil
-	}
-	for len(r.rounds) > 0 && r.rounds[0].counter <= counter {
-		readers = append(readers, r.rounds[0].readers...)
-		r.rounds = r.rounds[1:]
-	}
-	r.elapsed = 0
+	readers := r.round
+	r.round = nil
 	return readers
 }
 

@@ -62,7 +62,7 @@ func scanWAL(dir string) (*scannedWAL, error) {
 		return nil, err
 	}
 	if err := checkSequence(names); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	s := &scannedWAL{base: firstBase(names)}
 	var metadata []byte
