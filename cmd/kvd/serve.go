@@ -61,6 +61,7 @@ func readConfig(fs *pflag.FlagSet, cfg *config) error {
 // what they cost when they fail: a bad flag touches nothing, an address in use
 // no directory, and a directory of another member no peer.
 func serve(ctx context.Context, cfg *config, stray []string, stderr io.Writer) error {
+	paceGC()
 	lg, flush := newLogger(stderr, cfg.level(), cfg.LogFormat)
 	defer flush()
 	for _, w := range cfg.warnings() {

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -88,6 +89,10 @@ func (l *loop[R]) run(ctx context.Context) (err error) {
 		case <-ticker.C: // missed ticks do not pile up in a Ticker
 			tick = true
 		case <-l.n.inbox.wake:
+			// Whoever is about to ask for something runs first, so that a
+			// batch and a round of reads serve more of them. It costs nothing
+			// when nobody is.
+			runtime.Gosched()
 		}
 		in := l.n.inbox.take(spare)
 		l.turn(in, tick)
