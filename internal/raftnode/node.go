@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -277,95 +275,6 @@ func (n *Node[R]) ReadBarrier(ctx context.Context) error {
 	case <-ctx.Done():
 		q.gone.Store(true)
 		return ErrNoLeader
-	}
-}
-
-// Step takes messages from peers; the transport has checked them. It never
-// blocks and may drop.
-func (n *Node[R]) Step(msgs []*raftpb.Message) { n.inbox.putPeers(msgs) }
-
-// ReportUnreachable says that messages to a peer were lost.
-func (n *Node[R]) ReportUnreachable(id uint64) {
-	n.do(func(l *loop[R]) { l.rn.ReportUnreachable(id) })
-}
-
-// ReportSnapshot says how the sending of a snapshot to a peer has ended.
-func (n *Node[R]) ReportSnapshot(id uint64, ok bool) {
-	status := raft.SnapshotFinish
-	if !ok {
-		status = raft.SnapshotFailure
-	}
-	n.do(func(l *loop[R]) { l.rn.ReportSnapshot(id, status) })
-}
-
-// IsRemoved reports whether id belonged to a member that was removed.
-func (n *Node[R]) IsRemoved(id uint64) bool { return n.members.Load().removed(id) }
-
-// MarkRemoved tells that the cluster has removed this member: Run ends.
-func (n *Node[R]) MarkRemoved() {
-	n.do(func(l *loop[R]) { l.failure = ErrRemoved })
-}
-
-// OpenSnapshot returns the body of a snapshot to be sent to a peer.
-func (n *Node[R]) OpenSnapshot(index uint64) (io.ReadCloser, int64, error) {
-	return n.storage.OpenBody(index)
-}
-
-// ReceiveSnapshot stores the body of a snapshot and then steps the message
-// that announced it: raft must never hear of a snapshot that is not on disk.
-func (n *Node[R]) ReceiveSnapshot(ctx context.Context, msg *raftpb.Message, body io.Reader) error {
-	index := msg.GetSnapshot().GetMetadata().GetIndex()
-	if index <= n.applied.index.Load() {
-		// Already here. raft answers the message with the index it has.
-		if _, err := io.Copy(io.Discard, body); err != nil {
-			return err
-		}
-	} else if err := n.storage.WriteBody(index, newBodyCopier(body)); err != nil {
-		return fmt.Errorf("store snapshot %d: %w", index, err)
-	}
-	if ctx.Err() != nil || !n.inbox.put(func(in *inputs[R]) { in.peers = append(in.peers, msg) }) {
-		return errors.Join(ErrStopped, context.Cause(ctx))
-	}
-	return nil
-}
-
-// do lets the loop run f, if it still can; it does not wait.
-func (n *Node[R]) do(f func(*loop[R])) {
-	n.inbox.put(func(in *inputs[R]) {
-		in.calls = append(in.calls, func(l *loop[R]) {
-			if l != nil {
-				f(l)
-			}
-		})
-	})
-}
-
-// ask lets the loop run f and waits for its answer.
-func ask[R, A any](ctx context.Context, n *Node[R], f func(*loop[R]) (A, error)) (A, error) {
-	type answer struct {
-		a   A
-		err error
-	}
-	c := make(chan answer, 1)
-	var none A
-	ok := n.inbox.put(func(in *inputs[R]) {
-		in.calls = append(in.calls, func(l *loop[R]) {
-			if l == nil {
-				c <- answer{none, ErrStopped}
-				return
-			}
-			a, err := f(l)
-			c <- answer{a, err}
-		})
-	})
-	if !ok {
-		return none, ErrStopped
-	}
-	select {
-	case x := <-c:
-		return x.a, x.err
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
 	}
 }
 
