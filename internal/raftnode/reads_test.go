@@ -1,0 +1,71 @@
+package raftnode
+
+import (
+	"testing"
+
+	"go.etcd.io/raft/v3"
+)
+
+func request() *readRequest { return &readRequest{done: make(chan struct{}, 1)} }
+
+func woken(q *readRequest) bool {
+	select {
+	case <-q.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestReadRounds: who comes during a round does not share it, and the answer to
+// an attempt that was given up matches nothing (etcd issue 20418).
+func TestReadRounds(t *testing.T) {
+	r := &readRounds{id: entryID{Member: 1, Boot: 2}}
+	early, late := request(), request()
+	r.open = append(r.open, early)
+	first := r.begin()
+	r.open = append(r.open, late)
+	if got := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); len(got) != 1 || got[0] != early {
+		t.Fatalf("first round answers %d readers", len(got))
+	}
+	if got := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); got != nil {
+		t.Error("the same answer counts twice")
+	}
+
+	second := r.begin()
+	r.abandon() // the leader was lost
+	third := r.begin()
+	if string(second) == string(third) {
+		t.Fatal("two attempts share a context")
+	}
+	if got := r.answered(raft.ReadState{Index: 4, RequestCtx: second}); got != nil {
+		t.Error("a late answer to an attempt that was given up is taken")
+	}
+	other := &readRounds{id: entryID{Member: 1, Boot: 3, Counter: r.id.Counter - 1}}
+	if got := r.answered(raft.ReadState{Index: 4, RequestCtx: other.begin()}); got != nil {
+		t.Error("an answer meant for an earlier life is taken")
+	}
+	if got := r.answered(raft.ReadState{Index: 6, RequestCtx: third}); len(got) != 1 || got[0] != late {
+		t.Errorf("third round answers %d readers", len(got))
+	}
+}
+
+func TestReadersWaitUntilApplied(t *testing.T) {
+	var a appliedIndex
+	a.advance(5)
+	now, soon, later := request(), request(), request()
+	a.await(5, []*readRequest{now})
+	a.await(7, []*readRequest{soon})
+	a.await(9, []*readRequest{later})
+	if !woken(now) || woken(soon) {
+		t.Error("at 5: only what waits for 5 may go on")
+	}
+	a.advance(8)
+	if !woken(soon) || woken(later) {
+		t.Error("at 8: only what waits for 7 may go on")
+	}
+	a.advance(9)
+	if !woken(later) {
+		t.Error("at 9: all may go on")
+	}
+}
