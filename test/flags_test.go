@@ -45,6 +45,8 @@ func TestBadFlags(t *testing.T) {
 		{name: "election of two heartbeats", args: []string{"--election-ticks", "2"}, names: "--election-ticks"},
 		{name: "election of no heartbeat", args: []string{"--election-ticks", "0"}, names: "--election-ticks"},
 		{name: "no entries between snapshots", args: []string{"--snapshot-entries", "0"}, names: "--snapshot-entries"},
+		{name: "no history", args: []string{"--history-revisions", "0"}, names: "--history-revisions"},
+		{name: "history of no time", args: []string{"--history-age", "1ms"}, names: "--history-age"},
 		{name: "a size with a bad unit", args: []string{"--snapshot-bytes", "64 potatoes"}, names: "--snapshot-bytes"},
 		{name: "no value may be written", args: []string{"--max-value-bytes", "0"}, names: "--max-value-bytes"},
 		{name: "a value larger than an entry", args: []string{"--max-value-bytes", "2TiB"}, names: "--max-value-bytes"},

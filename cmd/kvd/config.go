@@ -19,25 +19,28 @@ const (
 // config is what "kvd serve" was asked to do. The zero value is not usable:
 // see defaultConfig.
 type config struct {
-	ID              uint64        // member id; never 0, default 1
-	Name            string        // for humans; "n<id>" when empty
-	DataDir         string        // made when missing
-	Cluster         string        // founding members as given; empty founds a cluster of one (or joins)
-	Join            string        // client URL of a running cluster's member; empty founds
-	ListenClient    string        // host:port of the API
-	AdvertiseClient string        // URL of the API for others; empty: http://<ListenClient>
-	ListenPeer      string        // host:port for other members; empty: as in Cluster, or the default
-	AdvertisePeer   string        // URL for other members; empty: as in Cluster, or http://<ListenPeer>
-	Tick            time.Duration // raft's unit of time
-	ElectionTicks   uint64        // ticks without a leader before an election
-	SnapshotEntries uint64        // entries after which a snapshot is taken
-	SnapshotBytes   uint64        // bytes of entries after which a snapshot is taken
-	MaxValueBytes   uint64        // largest value accepted
-	LogLevel        string        // debug, info, warn, error
-	LogFormat       string        // console or json
-	Compat          string        // "" or "raftexample"
-	Insecure        bool          // routable addresses without TLS are accepted
-	AllowedHosts    []string      // further names clients may use
+	ID               uint64        // member id; never 0, default 1
+	Name             string        // for humans; "n<id>" when empty
+	DataDir          string        // made when missing
+	Cluster          string        // founding members as given; empty founds a cluster of one (or joins)
+	Join             string        // client URL of a running cluster's member; empty founds
+	ListenClient     string        // host:port of the API
+	AdvertiseClient  string        // URL of the API for others; empty: http://<ListenClient>
+	ListenPeer       string        // host:port for other members; empty: as in Cluster, or the default
+	AdvertisePeer    string        // URL for other members; empty: as in Cluster, or http://<ListenPeer>
+	Tick             time.Duration // raft's unit of time
+	ElectionTicks    uint64        // ticks without a leader before an election
+	SnapshotEntries  uint64        // entries after which a snapshot is taken
+	SnapshotBytes    uint64        // bytes of entries after which a snapshot is taken
+	MaxValueBytes    uint64        // largest value accepted
+	HistoryRevisions uint64        // revisions back to which a read may go
+	HistoryAge       time.Duration // and time, by the log's clock
+	HistoryBytes     uint64        // bytes of history; the oldest goes first
+	LogLevel         string        // debug, info, warn, error
+	LogFormat        string        // console or json
+	Compat           string        // "" or "raftexample"
+	Insecure         bool          // routable addresses without TLS are accepted
+	AllowedHosts     []string      // further names clients may use
 
 	// Set by resolve.
 	given    map[string]bool // flags set by command line or environment
@@ -48,16 +51,19 @@ type config struct {
 // defaultConfig is a cluster of one on the loopback interface.
 func defaultConfig() config {
 	return config{
-		ID:              1,
-		DataDir:         "./data",
-		ListenClient:    defaultListenClient,
-		Tick:            100 * time.Millisecond,
-		ElectionTicks:   10,
-		SnapshotEntries: 100_000,
-		SnapshotBytes:   64 << 20,
-		MaxValueBytes:   1 << 20,
-		LogLevel:        "info",
-		LogFormat:       "console",
+		ID:               1,
+		DataDir:          "./data",
+		ListenClient:     defaultListenClient,
+		Tick:             100 * time.Millisecond,
+		ElectionTicks:    10,
+		SnapshotEntries:  100_000,
+		SnapshotBytes:    64 << 20,
+		MaxValueBytes:    1 << 20,
+		HistoryRevisions: 100_000,
+		HistoryAge:       time.Hour,
+		HistoryBytes:     64 << 20,
+		LogLevel:         "info",
+		LogFormat:        "console",
 	}
 }
 

@@ -27,6 +27,7 @@ type member struct {
 	node  *raftnode.Node[kvstore.Result]
 	trans *transport.Transport
 	api   *httpapi.Handler
+	keep  *retention
 }
 
 // origin says who a member is and, for one that has not run yet, how it came
@@ -62,9 +63,10 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 	if err != nil {
 		return nil, err
 	}
+	db := kvstore.NewDB(machine, raftLog{node})
 	errorLog, _ := zap.NewStdLogAt(lg.Named("api"), zap.ErrorLevel) // zap knows the level
 	api, err := httpapi.New(httpapi.Config{
-		Store:         kvstore.NewDB(machine, raftLog{node}),
+		Store:         db,
 		Stats:         machine,
 		Cluster:       clusterView{node: node, who: from.Identity, electionTimeout: cfg.electionTimeout(), born: time.Now()},
 		Hosts:         hosts(cfg),
@@ -76,7 +78,11 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 	if err != nil {
 		return nil, err
 	}
-	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api}, nil
+	keep := &retention{
+		machine: machine, db: db, leads: node.Leads, every: retentionPeriod, lg: lg.Named("history"),
+		keep: kvstore.Retention{Revisions: cfg.HistoryRevisions, Age: cfg.HistoryAge, Bytes: cfg.HistoryBytes},
+	}
+	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api, keep: keep}, nil
 }
 
 // hosts are the names by which clients may call this member.
@@ -94,13 +100,14 @@ func hosts(cfg *config) []string {
 // run runs the member until ctx ends, which is a clean stop, or a part of it
 // fails. The node must be open.
 func (m *member) run(ctx context.Context) error {
-	s := newStack(4)
+	s := newStack(5)
 	s.start(ctx, "peer server", func(ctx context.Context) error {
 		// Messages that are lost are sent again, so peers need no patience.
 		return serveUntil(ctx, newPeerServer(m.trans.Handler(), debugLog(m.lg, "peer")), m.ls.peer, 0)
 	})
 	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.node) })
 	s.start(ctx, raftPart, func(ctx context.Context) error { return m.node.Run(ctx, m.trans) })
+	s.start(ctx, "retention", m.keep.run)
 	s.start(ctx, "client server", func(ctx context.Context) error {
 		srv := httpapi.NewServer(m.api, httpapi.ServerConfig{ErrorLog: debugLog(m.lg, "client")})
 		return serveUntil(ctx, srv, m.ls.client, drainTimeout)

@@ -165,6 +165,15 @@ func (c *config) validateRaft(f *faults) {
 	if c.SnapshotBytes == 0 {
 		f.add("snapshot-bytes", "0 would keep no log; use 1 or more, better 64MiB")
 	}
+	if c.HistoryRevisions == 0 {
+		f.add("history-revisions", "0 would keep no history; use 1 or more, better 100000")
+	}
+	if c.HistoryAge < time.Second {
+		f.add("history-age", "%v is too short; use 1s or more, better 1h", c.HistoryAge)
+	}
+	if c.HistoryBytes == 0 {
+		f.add("history-bytes", "0 would keep no history; use 1 or more, better 64MiB")
+	}
 }
 
 func (c *config) validateService(f *faults) {

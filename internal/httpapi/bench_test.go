@@ -66,7 +66,10 @@ func BenchmarkPut(b *testing.B) {
 }
 
 // nullStore is a Store that does nothing, to see the API's own share.
-type nullStore struct{ item kvstore.Item }
+type nullStore struct {
+	Store
+	item kvstore.Item
+}
 
 func (s *nullStore) Get(context.Context, []byte, kvstore.GetOptions) (kvstore.GetResult, error) {
 	return kvstore.GetResult{Item: s.item, Found: true, Revision: 12345}, nil

@@ -30,6 +30,17 @@
 // gone. A request with ?timeout= has a context of its own and ends when the
 // client goes.
 //
+// # Listings
+//
+// A listing shows one moment, a [kvstore.View], to its last page: the cursor
+// that leads from page to page names the revision and the place to go on from,
+// and a checksum ties it to the range it was made for. Nothing is kept for it
+// between requests, so any member takes it.
+//
+// Pages and lines are written as they are made, from one small buffer, however
+// long they are. Each part has the time that a whole answer has elsewhere: who
+// reads is served to the end, who does not is cut off.
+//
 // # Truth over silence
 //
 // A handler that returns without writing has said "200 OK" as far as net/http

@@ -83,7 +83,7 @@ func TestBadKeysOnTheWire(t *testing.T) {
 		{"/v1/kv/" + strings.Repeat("%41", 4097), "key_too_long", 414},
 		{"/v1/kv/%zz", "", 400}, // net/http's own answer
 		{"/v1/kv/a%", "", 400},
-		{"/v1/kv", "not_found", 404},
+		{"/v1/kv", "method_not_allowed", 405},
 		{"/v1%2Fkv/a", "not_found", 404},
 		{"/%761/kv/a", "not_found", 404},
 		{"/v1/../v1/kv/a", "not_found", 404},

@@ -1,11 +1,8 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"kvd/internal/kvstore"
 )
@@ -20,7 +17,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, prefix string) (in
 	if err != nil {
 		return 0, err
 	}
-	p, err := parseParams(r.URL.RawQuery, paramConsistency|paramTimeout)
+	p, err := parseParams(r.URL.RawQuery, paramsRead)
 	if err != nil {
 		return 0, err
 	}
@@ -31,15 +28,18 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, prefix string) (in
 
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
+	if err := h.beforeRead(ctx, w, &p); err != nil {
+		return 0, err
+	}
 	s := scratches.Get().(*scratch)
 	s.key = append(s.key[:0], key...)
-	got, err := h.cfg.Store.Get(ctx, s.key, kvstore.GetOptions{Stale: p.stale})
+	read := p.readOptions()
+	var o kvstore.GetOptions
+	o.Stale, o.MinRevision, o.Revision = read.Stale, read.MinRevision, read.Revision
+	got, err := h.cfg.Store.Get(ctx, s.key, o)
 	s.free()
 	if err != nil {
-		return 0, readFault(err)
-	}
-	if p.stale {
-		w.Header()["Kvd-Staleness"] = []string{h.staleness()}
+		return 0, p.readFault(err)
 	}
 
 	// Conditions are judged for what exists only (RFC 9110, section 13.2.1).
@@ -167,15 +167,6 @@ func (h *Handler) deleteKey(w http.ResponseWriter, r *http.Request) (int, error)
 	return http.StatusNoContent, nil
 }
 
-// staleness is the value of Kvd-Staleness.
-func (h *Handler) staleness() string {
-	age, heard := h.cfg.Cluster.Staleness()
-	if !heard {
-		return "unknown"
-	}
-	return age.Round(time.Microsecond).String()
-}
-
 // resultFault is the error that the result of a write stands for, or nil.
 func resultFault(res *kvstore.Result) error {
 	switch res.Code {
@@ -185,17 +176,10 @@ func resultFault(res *kvstore.Result) error {
 			detail = "there is no such key"
 		}
 		return &fault{cause: errPrecondition, detail: detail, etag: res.ModRevision, revision: res.Revision, hasRevision: true}
+	case kvstore.FutureRevision:
+		return &fault{cause: kvstore.ErrFutureRevision, detail: "the store is at revision " + strconv.FormatUint(res.Revision, 10), revision: res.Revision, hasRevision: true}
 	case kvstore.BadCommand:
 		return &fault{cause: errInternal, detail: "the store refused the command", applied: notApplied}
 	}
 	return nil
-}
-
-// readFault makes the errors of a Log fit a read, which has no outcome: all that
-// a read can lack is a leader to confirm it in time.
-func readFault(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, kvstore.ErrOutcomeUnknown) {
-		return &fault{cause: kvstore.ErrNoLeader, detail: "no leader confirmed the read in time; consistency=stale reads this member's own state"}
-	}
-	return err
 }

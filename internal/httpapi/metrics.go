@@ -71,6 +71,8 @@ var (
 	descKeys     = desc("store_keys", "Keys in the store, as applied here.")
 	descBytes    = desc("store_bytes", "Bytes of keys and values in the store, as applied here.")
 	descRevision = desc("store_revision", "Revision of the store, as applied here.")
+	descHistory  = desc("store_history_bytes", "Bytes of replaced and deleted versions still kept, as applied here.")
+	descOldest   = desc("store_compacted_revision", "Oldest revision that can be read here.")
 
 	descMember    = desc("raft_member_info", "Always 1; the labels tell who this member is.", "id", "name", "cluster_id")
 	descTerm      = desc("raft_term", "Current term.")
@@ -111,6 +113,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descKeys, float64(stats.Len()))
 	gauge(descBytes, float64(stats.Bytes()))
 	gauge(descRevision, float64(stats.Revision()))
+	gauge(descHistory, float64(stats.HistoryBytes()))
+	gauge(descOldest, float64(stats.Compacted()))
 
 	s := c.h.cfg.Cluster.Status()
 	cluster, _ := s.ClusterID.MarshalText()

@@ -34,6 +34,7 @@ kvd_build_info{version="v1.2.3"} 1
 kvd_store_keys 1
 kvd_store_bytes 8
 kvd_store_revision 2
+kvd_store_compacted_revision 0
 kvd_raft_member_info{cluster_id="0000000000000abc",id="1",name="n1"} 1
 kvd_raft_term 7
 kvd_raft_leader_id 1
@@ -54,9 +55,9 @@ kvd_raft_peer_last_contact_seconds{peer="2"} 0.25`), "\n") {
 			t.Errorf("no %s", line)
 		}
 	}
-	for _, name := range []string{"go_goroutines", "process_start_time_seconds"} {
+	for _, name := range []string{"go_goroutines", "process_start_time_seconds", "kvd_store_history_bytes"} {
 		if !strings.Contains(body, "\n"+name+" ") {
-			t.Errorf("no %s: the default registry is left out", name)
+			t.Errorf("no %s", name)
 		}
 	}
 	if got := f.h.metrics.inFlight.Load(); got != 0 {

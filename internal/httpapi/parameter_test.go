@@ -10,7 +10,8 @@ import (
 )
 
 func TestParseParams(t *testing.T) {
-	const all = paramConsistency | paramTimeout | paramPrev | paramForce | paramVerbose | paramExclude
+	const all = paramsList | paramsDelete | paramPrev | paramForce | paramVerbose | paramExclude
+	many := func(m manyParams) params { return params{many: &m} }
 	tests := []struct {
 		query string
 		want  params
@@ -19,7 +20,16 @@ func TestParseParams(t *testing.T) {
 		{query: ""},
 		{query: "&&"},
 		{query: "consistency=stale", want: params{stale: true}},
-		{query: "consistency=linearizable"},
+		{query: "consistency=linearizable", want: params{linearizable: true}},
+		{query: "max_stale=2s&min_revision=0", want: params{maxStale: 2 * time.Second}},
+		{query: "min_revision=7&revision=18446744073709551615", want: params{minRevision: 7, revision: 1<<64 - 1}},
+		{query: "prefix=a%2Fb+%ff&limit=10000", want: many(manyParams{prefix: []byte("a/b \xff"), limit: 10_000})},
+		{query: "prefix=", want: many(manyParams{prefix: []byte{}})},
+		{query: "prefix_base64=", want: many(manyParams{prefix: []byte{}})},
+		{query: "start_base64=-_8=&end_base64=%2B/8", want: many(manyParams{start: []byte{0xfb, 0xff}, end: []byte{0xfb, 0xff}})},
+		{query: "start_base64=+/8=", want: many(manyParams{start: []byte{0xfb, 0xff}})}, // as curl sends it
+		{query: "keys=true&count=true&reverse=true&separator=//&cursor=x", want: many(manyParams{keys: true, count: true, reverse: true, separator: []byte("//"), cursor: "x"})},
+		{query: "confirm=all&dry_run=true", want: many(manyParams{confirmed: true, dryRun: true})},
 		{query: "timeout=2s&prev=true", want: params{timeout: 2 * time.Second, prev: true}},
 		{query: "timeout=5m", want: params{timeout: 5 * time.Minute}},
 		{query: "prev=false&force=true", want: params{force: true}},
@@ -27,6 +37,23 @@ func TestParseParams(t *testing.T) {
 		{query: "verbose=&exclude=a&exclude=b", want: params{verbose: true, exclude: []string{"a", "b"}}},
 		{query: "%63onsistency=st%61le", want: params{stale: true}},
 
+		{query: "max_stale=0s", bad: "max_stale"},
+		{query: "max_stale=2", bad: "max_stale"},
+		{query: "min_revision=-1", bad: "min_revision"},
+		{query: "revision=0", bad: "revision"},
+		{query: "revision=18446744073709551616", bad: "revision"},
+		{query: "prefix=a&prefix_base64=YQ", bad: "prefix_base64"}, // one parameter in two spellings
+		{query: "prefix=" + strings.Repeat("a", 4097), bad: "prefix"},
+		{query: "start_base64=a", bad: "start_base64"},
+		{query: "start_base64=YR==", bad: "start_base64"}, // bits beyond the last byte
+		{query: "end_base64=YWE%0AYQ", bad: "end_base64"},
+		{query: "limit=0", bad: "limit"},
+		{query: "limit=-1", bad: "limit"},
+		{query: "limit=1000000000", bad: "limit"},
+		{query: "limit=10001", bad: "limit"},
+		{query: "cursor=", bad: "cursor"},
+		{query: "separator=", bad: "separator"},
+		{query: "confirm=true", bad: "confirm"},
 		{query: "consistency=", bad: "consistency"},
 		{query: "consistency=Stale", bad: "consistency"},
 		{query: "consistency=stale&consistency=stale", bad: "consistency"},

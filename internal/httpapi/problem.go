@@ -30,6 +30,7 @@ var (
 	errPrecondition     = errors.New("precondition failed")
 	errCrossOrigin      = errors.New("cross origin")
 	errBadHost          = errors.New("bad host")
+	errTooStale         = errors.New("too stale")
 	errNotReady         = errors.New("not ready")
 	errInternal         = errors.New("internal")
 )
@@ -65,6 +66,9 @@ var problems = []problem{
 	{context.Canceled, 504, "outcome_unknown", "Write outcome unknown", unknown, false, false},
 
 	{errBadKey, 400, "bad_key", "Bad key", notApplied, false, false},
+	{kvstore.ErrCompacted, 410, "compacted", "History was compacted", notApplied, false, false},
+	{kvstore.ErrFutureRevision, 400, "future_revision", "Revision is not reached yet", notApplied, false, false},
+	{errTooStale, 503, "too_stale", "This member's state is too old", notApplied, true, false},
 	{errKeyTooLong, 414, "key_too_long", "Key too long", notApplied, false, false},
 	{errBadParameter, 400, "bad_parameter", "Bad parameter", notApplied, false, false},
 	{errBadCondition, 400, "bad_condition", "Bad condition", notApplied, false, false},
@@ -122,7 +126,10 @@ type document struct {
 	Outcome   string `json:"outcome,omitempty"`
 	Detail    string `json:"detail,omitempty"`
 	Parameter string `json:"parameter,omitempty"`
-	RequestID string `json:"request_id"`
+	// OldestRevision is the first that can still be read, where the one asked
+	// for cannot.
+	OldestRevision uint64 `json:"oldest_revision,omitempty"`
+	RequestID      string `json:"request_id"`
 }
 
 var (
@@ -170,6 +177,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) int {
 		}
 	} else if p != &internalProblem {
 		doc.Detail = err.Error()
+	}
+	if gone, ok := errors.AsType[*kvstore.CompactedError](err); ok {
+		doc.OldestRevision = gone.Oldest
 	}
 	if p.status == http.StatusInternalServerError && h.cfg.ErrorLog != nil {
 		// The path may be somebody's key: only the route's kind is told.

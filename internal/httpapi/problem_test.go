@@ -30,6 +30,13 @@ func TestEveryProblem(t *testing.T) {
 	request(f, 413, "too_large", notApplied, "PUT", "/v1/kv/k", "12345678901")
 	request(f, 403, "cross_origin", notApplied, "PUT", "/v1/kv/k", "", "Origin: http://evil.example")
 	request(f, 421, "bad_host", "", "GET", "/v1/kv/k", "", "Host: evil.example")
+	f.do("PUT", "/v1/kv/k", "1")
+	f.do("PUT", "/v1/kv/k", "2")
+	request(f, 400, "future_revision", "", "GET", "/v1/kv/k?revision=3", "")
+	f.want(200, "", "POST", "/v1/compact", `{"revision":2}`)
+	request(f, 410, "compacted", "", "GET", "/v1/kv/k?revision=1", "")
+	f.cluster.set(func(c *fakeCluster) { c.silent = true })
+	request(f, 503, "too_stale", "", "GET", "/v1/kv/k?consistency=stale&max_stale=1h", "")
 	// On the wire: TestBrokenBodies, TestSlowBody.
 	seen["bad_body"], seen["body_timeout"] = true, true
 
@@ -98,7 +105,7 @@ func TestProblemsAreNotCached(t *testing.T) {
 func TestMethodNotAllowed(t *testing.T) {
 	f := newFixture(t)
 	for path, allow := range map[string]string{
-		"/v1/kv/k": "GET, HEAD, PUT, DELETE", "/v1/members": "GET, HEAD, POST", "/v1/members/3": "DELETE",
+		"/v1/kv/k": "GET, HEAD, PUT, DELETE", "/v1/kv": "GET, HEAD, DELETE", "/v1/compact": "POST", "/v1/members": "GET, HEAD, POST", "/v1/members/3": "DELETE",
 		"/v1/status": "GET, HEAD", "/livez": "GET, HEAD", "/readyz": "GET, HEAD", "/metrics": "GET, HEAD", "/version": "GET, HEAD",
 	} {
 		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "get", "BREW"} {
@@ -107,7 +114,7 @@ func TestMethodNotAllowed(t *testing.T) {
 			checkProblem(t, resp, 405, "method_not_allowed", refused(method))
 		}
 	}
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/kv", "/v1/members/..", "/livez/", "/metrics/x", "/ui/", "/favicon.ico"} {
+	for _, path := range []string{"/", "/v1", "/v1/", "/v1/compact/", "/v1/members/..", "/livez/", "/metrics/x", "/ui/", "/favicon.ico"} {
 		if path == "/v1/members/.." {
 			f.wantProblem(405, "method_not_allowed", "", "GET", path, "")
 			continue

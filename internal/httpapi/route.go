@@ -9,6 +9,7 @@ import (
 // like.
 const (
 	kvPrefix      = "/v1/kv/"
+	listPath      = "/v1/kv"
 	membersPrefix = "/v1/members/"
 )
 
@@ -34,6 +35,11 @@ var routes = []resource{
 		{"PUT", true, (*Handler).putKey},
 		{"DELETE", true, (*Handler).deleteKey},
 	}},
+	{path: listPath, actions: []action{
+		{"GET", false, (*Handler).listKeys},
+		{"DELETE", true, (*Handler).deleteKeys},
+	}},
+	{path: "/v1/compact", actions: []action{{"POST", true, (*Handler).compact}}},
 	{path: "/v1/members", actions: []action{
 		{"GET", false, (*Handler).listMembers},
 		{"POST", true, (*Handler).addMember},

@@ -11,6 +11,8 @@ type statusJSON struct {
 	Revision uint64 `json:"revision"` // of the store, as applied here
 	Keys     int    `json:"keys"`
 	Bytes    uint64 `json:"bytes"`
+	Oldest   uint64 `json:"compacted_revision"` // the oldest that can be read; 0: all of them
+	History  uint64 `json:"history_bytes"`
 	// CanLose is how many more voters may fail with the quorum kept, as the
 	// leader sees it now. Followers do not know: null.
 	CanLose  *int   `json:"can_lose"`
@@ -30,6 +32,8 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) (int, error) {
 		Revision: h.cfg.Stats.Revision(),
 		Keys:     h.cfg.Stats.Len(),
 		Bytes:    h.cfg.Stats.Bytes(),
+		Oldest:   h.cfg.Stats.Compacted(),
+		History:  h.cfg.Stats.HistoryBytes(),
 		Stale:    h.staleness(),
 		Draining: h.draining.Load(),
 		Version:  h.cfg.Version,

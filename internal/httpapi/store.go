@@ -15,6 +15,14 @@ type Store interface {
 	Get(ctx context.Context, key []byte, o kvstore.GetOptions) (kvstore.GetResult, error)
 	Put(ctx context.Context, key, value []byte, o kvstore.PutOptions) (kvstore.Result, error)
 	Delete(ctx context.Context, key []byte, o kvstore.DeleteOptions) (kvstore.Result, error)
+	// View freezes the store at one moment. It is immutable and costs nothing
+	// to hold, but for the history that it holds on to.
+	View(ctx context.Context, o kvstore.ReadOptions) (kvstore.View, error)
+	// DeleteRange deletes start <= key < end in one revision; a nil end is no
+	// upper bound.
+	DeleteRange(ctx context.Context, start, end []byte) (kvstore.Result, error)
+	// Compact gives up the history up to revision.
+	Compact(ctx context.Context, revision uint64) (kvstore.Result, error)
 }
 
 // Stats are the figures of this member's own state; *kvstore.Machine has them.
@@ -23,4 +31,6 @@ type Stats interface {
 	Len() int
 	Bytes() uint64
 	Revision() uint64
+	Compacted() uint64    // the oldest revision that can be read; 0: all of them
+	HistoryBytes() uint64 // of versions that were replaced or deleted
 }

@@ -99,19 +99,29 @@ func wantsJSON(accept []string) bool {
 	if len(accept) == 0 || len(accept) == 1 && accept[0] == "*/*" {
 		return false
 	}
-	explicit, wild := 0.0, 0.0
+	return liking(accept, "application/json") > liking(accept, "*/*")
+}
+
+// wantsNDJSON tells whether an Accept header asks for a listing in lines and
+// not in pages.
+func wantsNDJSON(accept []string) bool {
+	lines := liking(accept, "application/x-ndjson")
+	return lines > liking(accept, "*/*") && lines > liking(accept, "application/json")
+}
+
+// liking is the highest quality that an Accept header gives a media range by
+// its name; 0: it is not named.
+func liking(accept []string, name string) float64 {
+	highest := 0.0
 	for _, line := range accept {
 		for part := range strings.SplitSeq(line, ",") {
 			media, rest, _ := strings.Cut(part, ";")
-			switch media = strings.TrimSpace(media); {
-			case strings.EqualFold(media, "application/json"):
-				explicit = max(explicit, quality(rest))
-			case media == "*/*":
-				wild = max(wild, quality(rest))
+			if strings.EqualFold(strings.TrimSpace(media), name) {
+				highest = max(highest, quality(rest))
 			}
 		}
 	}
-	return explicit > wild
+	return highest
 }
 
 // quality reads the q of a media range's parameters.

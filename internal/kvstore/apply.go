@@ -34,10 +34,12 @@ func (m *Machine) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]Res
 	}
 	s.index = index
 	s.clock = max(s.clock, clock)
+	m.moment = View{}
 	results := make([]Result, len(cmds))
 	for i, cmd := range cmds {
 		results[i] = m.applyLocked(cmd)
 	}
+	m.waiting.wake(s.revision)
 	return results, nil
 }
 
@@ -47,8 +49,14 @@ func (m *Machine) applyLocked(b []byte) Result {
 	if !ok {
 		return Result{Code: BadCommand, Revision: s.revision}
 	}
+	switch cmd.kind {
+	case commandDeleteRange:
+		return s.deleteRange(cmd.key, cmd.end)
+	case commandCompact:
+		return s.compact(cmd.revision)
+	}
 	at := s.tree.find(cmd.key)
-	old := at.item()
+	old := at.item().live()
 	if !cmd.condition.holds(old) {
 		return s.unchanged(ConditionFailed, old)
 	}
@@ -70,33 +78,78 @@ func (s *state) unchanged(code Code, old *item) Result {
 }
 
 func (s *state) put(at place, it *item, wantPrev bool) Result {
-	old := at.item()
-	s.revision++
+	s.raise()
+	it.prev = at.item()
 	it.createRevision, it.modRevision, it.version = s.revision, s.revision, 1
 	r := Result{Code: Created, Revision: s.revision, ModRevision: s.revision}
-	if old != nil {
+	if old := it.prev.live(); old != nil {
 		it.createRevision, it.version = old.createRevision, old.version+1
-		r.Code, r.Prev = Replaced, s.drop(old, wantPrev)
+		s.supersede(old)
+		r.Code = Replaced
+		if wantPrev {
+			r.Prev = new(old.export())
+		}
 	}
 	s.sum += it.hash()
+	s.keys++
 	s.bytes += it.size()
 	s.tree.set(at, it)
+	s.events.add(it)
 	return r
 }
 
 func (s *state) delete(at place, wantPrev bool) Result {
-	prev := s.drop(at.item(), wantPrev)
-	s.revision++
-	s.tree.remove(at)
-	return Result{Code: Deleted, Revision: s.revision, Prev: prev}
+	s.raise()
+	old := at.item()
+	s.tree.set(at, s.bury(old))
+	r := Result{Code: Deleted, Revision: s.revision}
+	if wantPrev {
+		r.Prev = new(old.export())
+	}
+	return r
 }
 
-// drop takes an item out of the totals; the caller takes it out of the tree.
-func (s *state) drop(old *item, wantPrev bool) *Item {
-	s.sum -= old.hash()
-	s.bytes -= old.size()
-	if !wantPrev {
-		return nil
+func (s *state) deleteRange(start, end []byte) Result {
+	r := Result{Code: NotFound}
+	s.tree.rewrite(start, end, func(it *item) *item {
+		if it.deleted() {
+			return it
+		}
+		if r.Deleted == 0 {
+			s.raise()
+			r.Code = Deleted
+		}
+		r.Deleted++
+		return s.bury(it)
+	})
+	r.Revision = s.revision
+	return r
+}
+
+// raise begins the next revision. Only a command that changes something may.
+func (s *state) raise() {
+	s.revision++
+	if s.marks.due(s.clock) {
+		k := mark{s.revision, s.clock}
+		s.sum += k.hash()
+		s.marks = append(s.marks, k)
 	}
-	return new(old.export())
+}
+
+// bury returns the tombstone of the live item old, which the caller puts in its
+// place.
+func (s *state) bury(old *item) *item {
+	it := old.tombstone(s.revision)
+	s.supersede(old)
+	s.sum += it.hash()
+	s.history += it.cost()
+	s.events.add(it)
+	return it
+}
+
+// supersede makes what was the newest version of a key a part of its history.
+func (s *state) supersede(old *item) {
+	s.keys--
+	s.bytes -= old.size()
+	s.history += old.cost()
 }

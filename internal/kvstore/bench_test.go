@@ -43,9 +43,21 @@ func BenchmarkGet(b *testing.B) {
 }
 
 // BenchmarkApply replaces values in entries of 64 commands; an operation is one
-// command.
-func BenchmarkApply(b *testing.B) {
+// command. History is kept to 10,000 revisions.
+func BenchmarkApply(b *testing.B) { benchApply(b, func(*Machine) {}) }
+
+// BenchmarkApplyBesideViews has somebody ask for a view after each entry.
+func BenchmarkApplyBesideViews(b *testing.B) {
+	benchApply(b, func(m *Machine) {
+		if _, err := m.view(0); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func benchApply(b *testing.B, between func(*Machine)) {
 	m, keys := benchMachine(b)
+	apply(b, m, encodeCompact(m.Revision()))
 	const batch = 64
 	entries := make([][][]byte, 200)
 	for i := range entries {
@@ -60,11 +72,56 @@ func BenchmarkApply(b *testing.B) {
 	for b.Loop() {
 		if n%batch == 0 {
 			index++
-			if _, err := m.Apply(index, 0, entries[n/batch%len(entries)]); err != nil {
+			cmds := entries[n/batch%len(entries)]
+			if revision, due := m.CompactionDue(Retention{Revisions: 10_000}); due {
+				cmds = append(cmds[:batch:batch], encodeCompact(revision))
+			}
+			if _, err := m.Apply(index, 0, cmds); err != nil {
+				b.Fatal(err)
+			}
+			between(m)
+		}
+		n++
+	}
+}
+
+// BenchmarkView takes a view and reads a page of 100 keys from its middle.
+func BenchmarkView(b *testing.B) {
+	m, _ := benchMachine(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		v, err := m.view(0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for range v.Ascend(benchKey(benchKeys/2), nil) {
+			if n++; n == 100 {
+				break
+			}
+		}
+	}
+}
+
+// BenchmarkCompactHotKey cuts a tenth off a chain of 10,000 versions.
+func BenchmarkCompactHotKey(b *testing.B) {
+	m := NewMachine()
+	index := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		for m.Revision()-m.Compacted() < 11_000 {
+			index++
+			if _, err := m.Apply(index, 0, [][]byte{put("hot", "v")}); err != nil {
 				b.Fatal(err)
 			}
 		}
-		n++
+		index++
+		cmd := [][]byte{encodeCompact(m.Compacted() + 1_000)}
+		b.StartTimer()
+		if _, err := m.Apply(index, 0, cmd); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

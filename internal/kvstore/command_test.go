@@ -72,13 +72,54 @@ func TestCommandGolden(t *testing.T) {
 	golden(t, "commands-v1.golden", []byte(b.String()))
 }
 
+var rangeCases = []struct {
+	name string
+	enc  []byte
+	want command
+}{
+	{"range", encodeDeleteRange([]byte("a"), []byte("b\xff")), command{kind: commandDeleteRange, key: []byte("a"), end: []byte("b\xff")}},
+	{"range without an end", encodeDeleteRange([]byte("a"), nil), command{kind: commandDeleteRange, key: []byte("a")}},
+	{"range of nothing", encodeDeleteRange(nil, []byte{}), command{kind: commandDeleteRange, end: []byte{}}},
+	{"range of everything", encodeDeleteRange(nil, nil), command{kind: commandDeleteRange}},
+	{"compaction", encodeCompact(300), command{kind: commandCompact, revision: 300}},
+	{"compaction of everything", encodeCompact(1<<64 - 1), command{kind: commandCompact, revision: 1<<64 - 1}},
+}
+
+func TestRangeCommandGolden(t *testing.T) {
+	var b strings.Builder
+	for _, c := range rangeCases {
+		fmt.Fprintf(&b, "%s: %s\n", c.name, hex.EncodeToString(c.enc))
+		got, ok := decodeCommand(c.enc)
+		if !ok || got.kind != c.want.kind || got.revision != c.want.revision || !bytes.Equal(got.key, c.want.key) ||
+			!bytes.Equal(got.end, c.want.end) || (got.end == nil) != (c.want.end == nil) {
+			t.Errorf("%s: decoded to %+v, %v", c.name, got, ok)
+		}
+		for n := range len(c.enc) {
+			if _, ok := decodeCommand(c.enc[:n]); ok {
+				t.Errorf("%s: its first %d of %d bytes are a command too", c.name, n, len(c.enc))
+			}
+		}
+		if _, ok := decodeCommand(append(bytes.Clone(c.enc), 0)); ok {
+			t.Errorf("%s: is a command with a byte more", c.name)
+		}
+	}
+	golden(t, "commands-v2.golden", []byte(b.String()))
+}
+
 func TestDecodeCommandRefuses(t *testing.T) {
 	for _, c := range []struct{ name, b string }{
 		{"nothing", ""},
 		{"version 0", "\x00\x02\x00\x00\x01k"},
-		{"version 2", "\x02\x02\x00\x00\x01k"},
+		{"version 3", "\x03\x02\x00\x00\x01k"},
+		{"delete in version 2", "\x02\x02\x00\x00\x01k"},
+		{"range in version 1", "\x01\x03\x00\x01k"},
+		{"compaction in version 1", "\x01\x04\x05"},
 		{"kind 0", "\x01\x00\x00\x00\x01k"},
-		{"kind 3", "\x01\x03\x00\x00\x01k"},
+		{"kind 5", "\x02\x05\x00\x00\x01k"},
+		{"unknown flag of a range", "\x02\x03\x02\x01k"},
+		{"end of a range without its flag", "\x02\x03\x00\x01k\x01l"},
+		{"start of a range too long", string(encodeDeleteRange(make([]byte, MaxKeyBytes+1), nil))},
+		{"end of a range too long", string(encodeDeleteRange(nil, make([]byte, MaxKeyBytes+1)))},
 		{"unknown flag", "\x01\x02\x02\x00\x01k"},
 		{"unknown condition", "\x01\x02\x00\x04\x01k"},
 		{"empty key", "\x01\x02\x00\x00\x00"},

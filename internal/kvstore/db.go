@@ -6,7 +6,8 @@ import "context"
 // from the machine. It has no state of its own and is safe for concurrent use.
 //
 // Errors are the Log's, as they come: they wrap ErrNoLeader, ErrStopping,
-// ErrOverloaded or, of writes only, ErrOutcomeUnknown.
+// ErrOverloaded or, of writes only, ErrOutcomeUnknown. A read at a revision may
+// also find ErrFutureRevision or a *CompactedError.
 type DB struct {
 	machine *Machine
 	log     Log
@@ -28,16 +29,14 @@ type DeleteOptions struct {
 	WantPrev  bool      // ask for the item that was deleted
 }
 
-// GetOptions are how a Get differs from a linearizable one.
-type GetOptions struct {
-	Stale bool // answer from this member's own state, without asking anyone
-}
+// GetOptions are how a Get differs from a linearizable one of the newest version.
+type GetOptions ReadOptions
 
 // GetResult is what a Get found, and when.
 type GetResult struct {
 	Item            // the zero Item when nothing was found
 	Found    bool   // whether there is such a key
-	Revision uint64 // the store's, at the moment of the read
+	Revision uint64 // the moment: the store's, or the one that was asked for
 }
 
 // Put stores value under key. It blocks until that is durable and applied, and
@@ -59,16 +58,39 @@ func (db *DB) Delete(ctx context.Context, key []byte, o DeleteOptions) (Result, 
 	return db.log.Propose(ctx, encodeCommand(commandDelete, o.WantPrev, o.Condition, key, "", nil))
 }
 
-// Get reads key. It sees every write that was acknowledged, by any member,
-// before the call; with Stale it sees what this member has applied, at once and
-// without an error. It does not allocate.
+// DeleteRange removes the keys from start on that are below end, all in one
+// revision; with a nil end there is no upper bound. Result.Code is Deleted, with
+// their number in Result.Deleted, NotFound if there was none or, for a bound
+// longer than a key can be, BadCommand.
+func (db *DB) DeleteRange(ctx context.Context, start, end []byte) (Result, error) {
+	if !validRange(start, end) {
+		return db.refuse(), nil
+	}
+	return db.log.Propose(ctx, encodeDeleteRange(start, end))
+}
+
+// Compact forgets what cannot be seen at revision or later; older revisions can
+// then not be read any more. It does not raise the store's revision. Result.Code
+// is Compacted, also if that much was gone already, or FutureRevision.
+func (db *DB) Compact(ctx context.Context, revision uint64) (Result, error) {
+	return db.log.Propose(ctx, encodeCompact(revision))
+}
+
+// Get reads key, as o says. Without options it sees every write that was
+// acknowledged, by any member, before the call. It does not allocate.
 func (db *DB) Get(ctx context.Context, key []byte, o GetOptions) (GetResult, error) {
-	if !o.Stale {
-		if err := db.log.ReadBarrier(ctx); err != nil {
+	if err := db.await(ctx, ReadOptions(o)); err != nil {
+		return GetResult{}, err
+	}
+	it, revision := (*item)(nil), o.Revision
+	if revision == 0 {
+		it, revision = db.machine.read(key)
+	} else {
+		var err error
+		if it, err = db.machine.readAt(key, revision); err != nil {
 			return GetResult{}, err
 		}
 	}
-	it, revision := db.machine.read(key)
 	if it == nil {
 		return GetResult{Revision: revision}, nil
 	}

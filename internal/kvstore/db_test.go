@@ -92,8 +92,10 @@ func TestDBRefusesWithoutTheLog(t *testing.T) {
 		"put with a long type": func() (kvstore.Result, error) {
 			return db.Put(ctx, []byte("k"), nil, kvstore.PutOptions{ContentType: string(long)})
 		},
-		"delete without a key":   func() (kvstore.Result, error) { return db.Delete(ctx, nil, kvstore.DeleteOptions{}) },
-		"delete with a long key": func() (kvstore.Result, error) { return db.Delete(ctx, long, kvstore.DeleteOptions{}) },
+		"delete without a key":                func() (kvstore.Result, error) { return db.Delete(ctx, nil, kvstore.DeleteOptions{}) },
+		"delete with a long key":              func() (kvstore.Result, error) { return db.Delete(ctx, long, kvstore.DeleteOptions{}) },
+		"delete of a range with a long start": func() (kvstore.Result, error) { return db.DeleteRange(ctx, long, nil) },
+		"delete of a range with a long end":   func() (kvstore.Result, error) { return db.DeleteRange(ctx, nil, long) },
 		"put on a strange condition": func() (kvstore.Result, error) {
 			return db.Put(ctx, []byte("k"), nil, kvstore.PutOptions{Condition: kvstore.Condition{Kind: 77}})
 		},
@@ -115,7 +117,10 @@ func TestDBPassesErrorsOn(t *testing.T) {
 		_, put := db.Put(ctx, []byte("k"), nil, kvstore.PutOptions{})
 		_, del := db.Delete(ctx, []byte("k"), kvstore.DeleteOptions{})
 		_, get := db.Get(ctx, []byte("k"), kvstore.GetOptions{})
-		for _, err := range []error{put, del, get} {
+		_, delRange := db.DeleteRange(ctx, nil, nil)
+		_, compact := db.Compact(ctx, 1)
+		_, view := db.View(ctx, kvstore.ReadOptions{Revision: 1})
+		for _, err := range []error{put, del, get, delRange, compact, view} {
 			if !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}

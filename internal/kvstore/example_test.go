@@ -30,3 +30,29 @@ func ExampleDB() {
 	// condition failed at 1
 	// deleted hello
 }
+
+func ExampleDB_View() {
+	m := kvstore.NewMachine()
+	db := kvstore.NewDB(m, &soloLog{machine: m})
+	ctx := context.Background()
+	for _, key := range []string{"app/a", "app/b", "other"} {
+		db.Put(ctx, []byte(key), []byte("old"), kvstore.PutOptions{})
+	}
+	app := []byte("app/")
+	deleted, _ := db.DeleteRange(ctx, app, kvstore.PrefixEnd(app))
+	fmt.Println(deleted.Deleted, "deleted in revision", deleted.Revision)
+
+	before, _ := db.View(ctx, kvstore.ReadOptions{Revision: deleted.Revision - 1})
+	for it := range before.Descend(app, kvstore.PrefixEnd(app)) {
+		fmt.Printf("%s %s\n", it.Key, it.Value)
+	}
+
+	db.Compact(ctx, deleted.Revision)
+	_, err := db.View(ctx, kvstore.ReadOptions{Revision: 3})
+	fmt.Println(err)
+	// Output:
+	// 2 deleted in revision 4
+	// app/b old
+	// app/a old
+	// history is compacted: the oldest revision is 4
+}

@@ -12,10 +12,12 @@ func FuzzCommand(f *testing.F) {
 	for _, c := range commandCases {
 		f.Add(encodeCommand(c.cmd.kind, c.cmd.wantPrev, c.cmd.condition, c.cmd.key, c.contentType, c.cmd.value))
 	}
+	for _, c := range rangeCases {
+		f.Add(c.enc)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if cmd, ok := decodeCommand(b); ok {
-			again := encodeCommand(cmd.kind, cmd.wantPrev, cmd.condition, cmd.key, string(cmd.contentType), cmd.value)
-			if !bytes.Equal(again, b) {
+			if again := cmd.encode(); !bytes.Equal(again, b) {
 				t.Fatalf("%x is encoded as %x", b, again)
 			}
 		}
@@ -37,15 +39,28 @@ func FuzzCommand(f *testing.F) {
 				}
 			}
 			sameHashes(t, []*Machine{one, two})
+			checkState(t, one)
 		}
 		sameHashes(t, []*Machine{one, restored(t, snapshotOf(t, two))})
 	})
+}
+
+func (cmd *command) encode() []byte {
+	switch cmd.kind {
+	case commandDeleteRange:
+		return encodeDeleteRange(cmd.key, cmd.end)
+	case commandCompact:
+		return encodeCompact(cmd.revision)
+	}
+	return encodeCommand(cmd.kind, cmd.wantPrev, cmd.condition, cmd.key, string(cmd.contentType), cmd.value)
 }
 
 // FuzzResult decodes any bytes; what is a result must be encoded as it came.
 func FuzzResult(f *testing.F) {
 	m := NewMachine()
 	f.Add(m.AppendResult(nil, Result{Code: Created, Revision: 1, ModRevision: 1}))
+	f.Add(m.AppendResult(nil, Result{Code: Deleted, Revision: 300, Deleted: 200}))
+	f.Add(m.AppendResult(nil, Result{Code: Compacted, Revision: 1}))
 	f.Add(m.AppendResult(nil, Result{Code: Deleted, Revision: 300, Prev: &Item{[]byte("k"), []byte("v"), "text/plain", 1, 200, 3}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := m.DecodeResult(b)
@@ -78,7 +93,7 @@ func FuzzRestore(f *testing.F) {
 			}
 			return
 		}
-		m.state.tree.check(t)
+		checkState(t, m)
 		if again := snapshotOf(t, m); !bytes.Equal(again, b) {
 			t.Fatalf("%x is written as %x", b, again)
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// hash covers all of an item. The lengths keep ("ab", "c") and ("a", "bc") apart.
+// hash covers all of a version. The lengths keep ("ab", "c") and ("a", "bc") apart.
 func (it *item) hash() uint64 {
 	var b [56]byte
 	binary.LittleEndian.PutUint64(b[0:], xxhash.Sum64(it.kv[:cap(it.kv)]))
@@ -19,16 +19,17 @@ func (it *item) hash() uint64 {
 	return xxhash.Sum64(b[:])
 }
 
-// hash is the same for the same state, however it came about: the items go in
-// as a sum, which does not depend on their order and follows each change at the
-// cost of the items that changed. The index is in it so that the hash at the end
+// hash is the same for the same state, however it came about: the versions go
+// in as a sum, which does not depend on their order and follows each change at the
+// cost of the versions that came or went. The index is in it so that the hash at the end
 // of a snapshot vouches for all of the snapshot.
 func (s *state) hash() uint64 {
-	var b [40]byte
+	var b [48]byte
 	binary.LittleEndian.PutUint64(b[0:], s.sum)
-	binary.LittleEndian.PutUint64(b[8:], uint64(s.tree.n))
+	binary.LittleEndian.PutUint64(b[8:], uint64(s.keys))
 	binary.LittleEndian.PutUint64(b[16:], s.revision)
 	binary.LittleEndian.PutUint64(b[24:], uint64(s.clock))
 	binary.LittleEndian.PutUint64(b[32:], s.index)
+	binary.LittleEndian.PutUint64(b[40:], s.compacted)
 	return xxhash.Sum64(b[:])
 }

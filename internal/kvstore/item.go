@@ -5,7 +5,7 @@ import (
 	"unique"
 )
 
-// Item is a key with its newest version. Its bytes are shared with the store
+// Item is a key with one version of it, mostly the newest. Its bytes are shared with the store
 // and with every other reader: nobody may write to them.
 type Item struct {
 	Key         []byte
@@ -17,9 +17,12 @@ type Item struct {
 	Version        uint64 // writes since creation, 1 at creation
 }
 
-// item is an Item as the tree holds it, in 56 bytes and one buffer, so that a
-// key costs two allocations. It never changes once it is in a tree, because
+// item is a version of a key as the tree holds it, in 64 bytes and one buffer, so
+// that a key costs two allocations. It never changes once it is in a tree, because
 // readers and frozen views share it.
+//
+// A version that says that the key was deleted, a tombstone, has a key and a
+// modRevision, and nothing else. The oldest version of a key never is one.
 type item struct {
 	kv          []byte // its length is the key's, its capacity that of key and value
 	contentType unique.Handle[string]
@@ -27,6 +30,8 @@ type item struct {
 	createRevision uint64
 	modRevision    uint64
 	version        uint64
+
+	prev *item // the version before, nil when there is none or it is compacted
 }
 
 // newItem copies key and value: they may alias a buffer far larger than they.
@@ -41,6 +46,36 @@ func (it *item) key() []byte   { return it.kv[:len(it.kv):len(it.kv)] }
 func (it *item) value() []byte { return it.kv[len(it.kv):cap(it.kv):cap(it.kv)] }
 func (it *item) size() uint64  { return uint64(cap(it.kv)) }
 
+// versionBytes is what a version takes beside its data.
+const versionBytes = 64
+
+// cost is what the version counts as history.
+func (it *item) cost() uint64 { return it.size() + versionBytes }
+
+func (it *item) deleted() bool { return it.version == 0 }
+
+// live is the item, nil if it is a tombstone.
+func (it *item) live() *item {
+	if it == nil || it.deleted() {
+		return nil
+	}
+	return it
+}
+
+// asOf returns the version of a key that was there at revision, nil for none.
+func (it *item) asOf(revision uint64) *item {
+	for it != nil && it.modRevision > revision {
+		it = it.prev
+	}
+	return it.live()
+}
+
+// tombstone is the version that follows it when the key is deleted. It shares the
+// key: the version before it stays at least as long.
+func (it *item) tombstone(revision uint64) *item {
+	return &item{kv: it.key(), contentType: untyped, modRevision: revision, prev: it}
+}
+
 func (it *item) export() Item {
 	return Item{
 		Key:            it.key(),
@@ -52,7 +87,7 @@ func (it *item) export() Item {
 	}
 }
 
-// equal reports whether a and b are the same in every part.
+// equal reports whether it and b are the same in every part but the versions before.
 func (it *item) equal(b *item) bool {
 	return it.createRevision == b.createRevision &&
 		it.modRevision == b.modRevision &&
@@ -62,13 +97,15 @@ func (it *item) equal(b *item) bool {
 		bytes.Equal(it.value(), b.value())
 }
 
+var untyped = unique.Make("")
+
 // types turns content types into shared strings: a store has a handful of
 // them, and a million keys. It remembers one, since neighbours mostly agree.
 type types struct {
 	last unique.Handle[string]
 }
 
-func newTypes() types { return types{last: unique.Make("")} }
+func newTypes() types { return types{last: untyped} }
 
 func (t *types) of(b []byte) unique.Handle[string] {
 	if string(b) != t.last.Value() {

@@ -16,18 +16,26 @@ type Machine struct {
 	// The applying goroutine alone takes the write side, so that it may read
 	// state without. It does so once an entry: after each time, it would have to
 	// wait until the readers that it let in have been scheduled and are done.
-	mu    sync.RWMutex
-	state state // guarded by mu
+	mu     sync.RWMutex
+	state  state // guarded by mu
+	moment View  // of the state, if one was asked for since the last entry; guarded by mu
+
+	waiting waiters
 }
 
 // state is all that a snapshot carries.
 type state struct {
-	tree     tree
-	revision uint64
-	clock    time.Duration // highest that the log has shown
-	index    uint64        // last entry applied
-	sum      uint64        // of the items' hashes, modulo 2^64
-	bytes    uint64        // of keys and values
+	tree      tree // of each key the newest version, which may be a tombstone
+	revision  uint64
+	compacted uint64        // the oldest revision that can be read
+	clock     time.Duration // highest that the log has shown
+	index     uint64        // last entry applied
+	sum       uint64        // of the versions' and the marks' hashes, modulo 2^64
+	keys      int           // without tombstones
+	bytes     uint64        // of their keys and values
+	history   uint64        // cost of all other versions
+	events    events        // what changed after compacted
+	marks     marks         // when it did
 }
 
 // NewMachine returns an empty store at revision 0, before the first entry.
@@ -55,10 +63,26 @@ func (m *Machine) Revision() uint64 {
 func (m *Machine) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.state.tree.n
+	return m.state.keys
 }
 
-// Bytes returns the length of all keys and values together.
+// Compacted returns the oldest revision that can be read. Versions that were
+// superseded up to it are gone.
+func (m *Machine) Compacted() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.compacted
+}
+
+// HistoryBytes returns what superseded versions and the marks of deletes take:
+// their keys and values, and 64 bytes each.
+func (m *Machine) HistoryBytes() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.history
+}
+
+// Bytes returns the length of all keys and values together, without history.
 func (m *Machine) Bytes() uint64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -86,5 +110,5 @@ func (m *Machine) read(key []byte) (*item, uint64) {
 	m.mu.RLock()
 	it, revision := m.state.tree.get(key), m.state.revision
 	m.mu.RUnlock()
-	return it, revision
+	return it.live(), revision
 }

@@ -60,31 +60,32 @@ func TestApply(t *testing.T) {
 		cmd  []byte
 		want Result
 	}{
-		{"delete of nothing", del("a"), Result{NotFound, 0, 0, nil}},
-		{"delete of nothing, if absent", del("a", absent), Result{NotFound, 0, 0, nil}},
-		{"delete of nothing, if present", del("a", present), Result{ConditionFailed, 0, 0, nil}},
-		{"put of nothing, if present", put("a", "1", present), Result{ConditionFailed, 0, 0, nil}},
-		{"put of nothing, at a revision", put("a", "1", at(1)), Result{ConditionFailed, 0, 0, nil}},
-		{"put of nothing, at revision 0", put("a", "1", at(0)), Result{ConditionFailed, 0, 0, nil}},
-		{"create, previous asked for", put("a", "1", "text/plain", absent, true), Result{Created, 1, 1, nil}},
-		{"create another", put("b", ""), Result{Created, 2, 2, nil}},
-		{"create again", put("a", "2", absent, true), Result{ConditionFailed, 2, 1, nil}},
-		{"replace", put("a", "2", true), Result{Replaced, 3, 3, prev("a", "1", "text/plain", 1, 1, 1)}},
-		{"replace at a wrong revision", put("a", "3", at(1)), Result{ConditionFailed, 3, 3, nil}},
-		{"replace at the revision", put("a", "3", at(3)), Result{Replaced, 4, 4, nil}},
-		{"replace if present", put("a", "", present, true), Result{Replaced, 5, 5, prev("a", "3", "", 1, 4, 3)}},
-		{"the same value again", put("a", ""), Result{Replaced, 6, 6, nil}},
-		{"delete, if absent", del("a", absent), Result{ConditionFailed, 6, 6, nil}},
-		{"delete at a wrong revision", del("a", at(5), true), Result{ConditionFailed, 6, 6, nil}},
-		{"delete at the revision", del("a", at(6), true), Result{Deleted, 7, 0, prev("a", "", "", 1, 6, 5)}},
-		{"delete again", del("a", true), Result{NotFound, 7, 0, nil}},
-		{"create anew", put("a", "x"), Result{Created, 8, 8, nil}},
-		{"delete, if present", del("b", present), Result{Deleted, 9, 0, nil}},
-		{"empty command", []byte{}, Result{BadCommand, 9, 0, nil}},
-		{"key too long", put(string(make([]byte, MaxKeyBytes+1)), ""), Result{BadCommand, 9, 0, nil}},
-		{"longest key", put(string(make([]byte, MaxKeyBytes)), ""), Result{Created, 10, 10, nil}},
-		{"empty key", put("", "x"), Result{BadCommand, 10, 0, nil}},
-		{"content type too long", put("c", "", string(make([]byte, MaxContentTypeBytes+1))), Result{BadCommand, 10, 0, nil}},
+		{"delete of nothing", del("a"), Result{NotFound, 0, 0, nil, 0}},
+		{"delete of nothing, if absent", del("a", absent), Result{NotFound, 0, 0, nil, 0}},
+		{"delete of nothing, if present", del("a", present), Result{ConditionFailed, 0, 0, nil, 0}},
+		{"put of nothing, if present", put("a", "1", present), Result{ConditionFailed, 0, 0, nil, 0}},
+		{"put of nothing, at a revision", put("a", "1", at(1)), Result{ConditionFailed, 0, 0, nil, 0}},
+		{"put of nothing, at revision 0", put("a", "1", at(0)), Result{ConditionFailed, 0, 0, nil, 0}},
+		{"create, previous asked for", put("a", "1", "text/plain", absent, true), Result{Created, 1, 1, nil, 0}},
+		{"create another", put("b", ""), Result{Created, 2, 2, nil, 0}},
+		{"create again", put("a", "2", absent, true), Result{ConditionFailed, 2, 1, nil, 0}},
+		{"replace", put("a", "2", true), Result{Replaced, 3, 3, prev("a", "1", "text/plain", 1, 1, 1), 0}},
+		{"replace at a wrong revision", put("a", "3", at(1)), Result{ConditionFailed, 3, 3, nil, 0}},
+		{"replace at the revision", put("a", "3", at(3)), Result{Replaced, 4, 4, nil, 0}},
+		{"replace if present", put("a", "", present, true), Result{Replaced, 5, 5, prev("a", "3", "", 1, 4, 3), 0}},
+		{"the same value again", put("a", ""), Result{Replaced, 6, 6, nil, 0}},
+		{"delete, if absent", del("a", absent), Result{ConditionFailed, 6, 6, nil, 0}},
+		{"delete at a wrong revision", del("a", at(5), true), Result{ConditionFailed, 6, 6, nil, 0}},
+		{"delete at the revision", del("a", at(6), true), Result{Deleted, 7, 0, prev("a", "", "", 1, 6, 5), 0}},
+		{"delete again", del("a", true), Result{NotFound, 7, 0, nil, 0}},
+		{"delete of a range of nothing", encodeDeleteRange([]byte("a"), []byte("b")), Result{NotFound, 7, 0, nil, 0}},
+		{"create anew", put("a", "x"), Result{Created, 8, 8, nil, 0}},
+		{"delete, if present", del("b", present), Result{Deleted, 9, 0, nil, 0}},
+		{"empty command", []byte{}, Result{BadCommand, 9, 0, nil, 0}},
+		{"key too long", put(string(make([]byte, MaxKeyBytes+1)), ""), Result{BadCommand, 9, 0, nil, 0}},
+		{"longest key", put(string(make([]byte, MaxKeyBytes)), ""), Result{Created, 10, 10, nil, 0}},
+		{"empty key", put("", "x"), Result{BadCommand, 10, 0, nil, 0}},
+		{"content type too long", put("c", "", string(make([]byte, MaxContentTypeBytes+1))), Result{BadCommand, 10, 0, nil, 0}},
 	}
 	m := NewMachine()
 	for _, s := range steps {
@@ -106,7 +107,7 @@ func TestApply(t *testing.T) {
 }
 
 func sameResult(a, b Result) bool {
-	return a.Code == b.Code && a.Revision == b.Revision && a.ModRevision == b.ModRevision && sameItem(a.Prev, b.Prev)
+	return a.Code == b.Code && a.Revision == b.Revision && a.ModRevision == b.ModRevision && a.Deleted == b.Deleted && sameItem(a.Prev, b.Prev)
 }
 
 func sameItem(a, b *Item) bool {

@@ -2,22 +2,19 @@ package kvstore
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"time"
-	"unique"
+	"slices"
 )
 
 // ErrBadSnapshot is wrapped by Restore's errors for a snapshot that is cut,
 // changed, or none at all.
 var ErrBadSnapshot = errors.New("malformed snapshot")
-
-// trusted is how many bytes a length in a snapshot is believed before the bytes
-// are there: a length that lies costs no more memory than this.
-const trusted = 1 << 20
 
 // Restore replaces the whole state by the snapshot that r holds to its end. On
 // any error, r's own included, the state stays as it was. Readers see the old
@@ -30,23 +27,16 @@ func (m *Machine) Restore(r io.Reader) error {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	m.mu.Lock()
-	m.state = s
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	m.state, m.moment = s, View{}
+	m.waiting.wake(s.revision)
 	return nil
 }
 
-// snapshotReader reads fields until the first error, which it keeps.
-type snapshotReader struct {
-	r     *bufio.Reader
-	types types
-	text  [MaxContentTypeBytes]byte
-	err   error
-}
-
-// state reads a snapshot. Items that old holds too are taken from there, so that
-// a member that was not far behind does not need the memory for two stores.
+// state reads a snapshot. What old holds too is taken from there, so that a
+// member that was not far behind does not need the memory for two stores.
 func (d *snapshotReader) state(old *tree) (state, error) {
-	if magic := d.bytes(uint64(len(snapshotMagic))); d.err == nil && string(magic) != snapshotMagic {
+	if magic := d.bytes(0, uint64(len(snapshotMagic))); d.err == nil && string(magic) != snapshotMagic {
 		d.fail("no snapshot of a kvd store")
 	}
 	if v := d.byte(); d.err == nil && v != snapshotVersion {
@@ -55,51 +45,151 @@ func (d *snapshotReader) state(old *tree) (state, error) {
 		}
 		d.fail("version %d", v)
 	}
-	s := state{revision: d.uvarint(), clock: d.duration(), index: d.uvarint()}
+	s := state{revision: d.uvarint(), compacted: d.uvarint(), clock: d.duration(), index: d.uvarint()}
+	if d.err == nil && s.compacted > s.revision {
+		d.fail("compacted to %d at revision %d", s.compacted, s.revision)
+	}
+	d.marks(&s)
 	var ld loader
+	ch := chain{known: old}
 	for {
 		tag := d.byte()
 		if d.err != nil {
 			return state{}, d.err
 		}
+		if tag == snapshotEnd || tag == snapshotKey {
+			if ch.newest != nil {
+				s.load(&ld, ch.newest)
+			}
+			ch.newest = nil
+		}
 		if tag == snapshotEnd {
 			break
 		}
-		it := d.item(tag, s.revision, ld.last())
+		it := d.version(tag, &ch, &s, ld.last())
 		if d.err != nil {
 			return state{}, d.err
 		}
 		s.sum += it.hash()
-		s.bytes += it.size()
-		if old.n > 0 {
-			if have := old.get(it.kv); have != nil && have.equal(it) {
-				it = have
-			}
+		ch.add(it)
+		if ch.newest.modRevision > s.compacted {
+			d.changes = append(d.changes, event{ch.newest.modRevision, ch.newest})
 		}
-		ld.add(it)
 	}
 	s.tree = ld.tree()
 	d.end(&s)
-	return s, d.err
+	if d.err != nil {
+		return state{}, d.err
+	}
+	slices.SortFunc(d.changes, func(a, b event) int {
+		if c := cmp.Compare(a.revision, b.revision); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.it.kv, b.it.kv)
+	})
+	for _, e := range d.changes {
+		s.events.add(e.it)
+	}
+	return s, nil
 }
 
-// item reads what follows tag, and checks it against the store's revision and
-// the item before.
-func (d *snapshotReader) item(tag byte, revision uint64, last *item) *item {
+// load adds a key, which stands for all of its versions.
+func (s *state) load(ld *loader, newest *item) {
+	ld.add(newest)
+	if !newest.deleted() {
+		s.keys++
+		s.bytes += newest.size()
+	} else {
+		s.history += newest.cost()
+	}
+	for it := newest.prev; it != nil; it = it.prev {
+		s.history += it.cost()
+	}
+}
+
+func (d *snapshotReader) marks(s *state) {
+	var last mark
+	for range d.uvarint() {
+		revision, clock := d.uvarint(), d.duration()
+		if d.err != nil {
+			return
+		}
+		if revision == 0 || revision > s.revision-last.revision || clock > s.clock-last.clock ||
+			clock == 0 && len(s.marks) > 0 {
+			d.fail("mark of revision %d+%d at %d+%d", last.revision, revision, last.clock, clock)
+			return
+		}
+		last.revision += revision
+		last.clock += clock
+		s.marks = append(s.marks, last)
+		s.sum += last.hash()
+	}
+}
+
+// version reads what follows tag, and checks it against the store's revisions,
+// the version before and the last key.
+func (d *snapshotReader) version(tag byte, ch *chain, s *state, last *item) *item {
+	switch {
+	case tag == snapshotKey:
+		return d.key(s, last)
+	case tag != snapshotAgain && tag != snapshotDelete:
+		d.fail("%d where a version should begin", tag)
+		return nil
+	case ch.newest == nil:
+		d.fail("a later version without a first one")
+		return nil
+	}
+	prev := ch.newest
+	var valueLen uint64
+	if tag == snapshotAgain {
+		valueLen = d.uvarint()
+	}
+	revision := d.uvarint()
+	switch {
+	case d.err != nil:
+		return nil
+	case valueLen > math.MaxInt-MaxKeyBytes:
+		d.fail("value of %d bytes", valueLen)
+		return nil
+	case revision <= prev.modRevision || revision <= s.compacted || revision > s.revision:
+		d.fail("revision %d after %d, compacted to %d at revision %d", revision, prev.modRevision, s.compacted, s.revision)
+		return nil
+	case tag == snapshotAgain:
+		it := &item{createRevision: revision, modRevision: revision, version: 1, prev: prev}
+		if !prev.deleted() {
+			it.createRevision, it.version = prev.createRevision, prev.version+1
+		}
+		it.contentType = d.contentType()
+		kv := d.bytes(len(prev.kv), valueLen)
+		if d.err != nil {
+			return nil
+		}
+		copy(kv, prev.kv)
+		it.kv = kv[:len(prev.kv)]
+		return it
+	case prev.deleted():
+		d.fail("deleted twice")
+		return nil
+	}
+	return prev.tombstone(revision)
+}
+
+// key reads the oldest version of the key after last.
+func (d *snapshotReader) key(s *state, last *item) *item {
 	keyLen, valueLen := d.uvarint(), d.uvarint()
 	it := &item{createRevision: d.uvarint(), modRevision: d.uvarint(), version: d.uvarint()}
 	it.contentType = d.contentType()
 	switch {
 	case d.err != nil:
-	case tag != snapshotItem:
-		d.fail("%d where an item should begin", tag)
 	case keyLen == 0 || keyLen > MaxKeyBytes || valueLen > math.MaxInt-MaxKeyBytes:
 		d.fail("key of %d bytes, value of %d", keyLen, valueLen)
-	case it.createRevision == 0 || it.createRevision > it.modRevision || it.modRevision > revision ||
+	case it.createRevision == 0 || it.createRevision > it.modRevision || it.modRevision > s.revision ||
 		it.version == 0 || it.version-1 > it.modRevision-it.createRevision:
-		d.fail("revisions %d, %d and version %d at revision %d", it.createRevision, it.modRevision, it.version, revision)
+		d.fail("revisions %d, %d and version %d at revision %d", it.createRevision, it.modRevision, it.version, s.revision)
+	case it.modRevision > s.compacted && it.version > 1:
+		d.fail("no version before revision %d, compacted to %d", it.modRevision, s.compacted)
 	}
-	kv := d.bytes(keyLen + valueLen)
+	kv := d.bytes(0, keyLen+valueLen)
 	if d.err != nil {
 		return nil
 	}
@@ -114,12 +204,12 @@ func (d *snapshotReader) item(tag byte, revision uint64, last *item) *item {
 // of the stream: what checks a stream as it is read speaks up only there.
 func (d *snapshotReader) end(s *state) {
 	count := d.uvarint()
-	sum := d.bytes(8)
+	sum := d.bytes(0, 8)
 	if d.err != nil {
 		return
 	}
 	if count != uint64(s.tree.n) {
-		d.fail("%d items, %d announced", s.tree.n, count)
+		d.fail("%d keys, %d announced", s.tree.n, count)
 		return
 	}
 	if want := binary.LittleEndian.Uint64(sum); want != s.hash() {
@@ -132,89 +222,4 @@ func (d *snapshotReader) end(s *state) {
 	case err != io.EOF:
 		d.err = err
 	}
-}
-
-func (d *snapshotReader) fail(format string, args ...any) {
-	d.err = fmt.Errorf("%w: "+format, append([]any{ErrBadSnapshot}, args...)...)
-}
-
-// took keeps the error of a read from r; a stream that ends early is malformed.
-func (d *snapshotReader) took(err error) {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		d.fail("cut short")
-		return
-	}
-	d.err = err
-}
-
-func (d *snapshotReader) byte() byte {
-	if d.err != nil {
-		return 0
-	}
-	b, err := d.r.ReadByte()
-	if err != nil {
-		d.took(err)
-	}
-	return b
-}
-
-// uvarint takes only the shortest form of a number: a state has one snapshot.
-func (d *snapshotReader) uvarint() uint64 {
-	var v uint64
-	for i := range binary.MaxVarintLen64 {
-		b := d.byte()
-		if d.err != nil {
-			return 0
-		}
-		v |= uint64(b&0x7f) << (7 * i)
-		if b < 0x80 {
-			if i > 0 && b == 0 || i == binary.MaxVarintLen64-1 && b > 1 {
-				break
-			}
-			return v
-		}
-	}
-	d.fail("malformed number")
-	return 0
-}
-
-func (d *snapshotReader) duration() time.Duration {
-	v := d.uvarint()
-	if v > math.MaxInt64 {
-		d.fail("clock of %d", v)
-		return 0
-	}
-	return time.Duration(v)
-}
-
-func (d *snapshotReader) contentType() unique.Handle[string] {
-	n := d.uvarint()
-	if d.err == nil && n > MaxContentTypeBytes {
-		d.fail("content type of %d bytes", n)
-	}
-	if d.err != nil {
-		return d.types.last
-	}
-	text := d.text[:n]
-	if _, err := io.ReadFull(d.r, text); err != nil {
-		d.took(err)
-	}
-	return d.types.of(text)
-}
-
-// bytes returns n bytes in a slice of just that capacity, which an item relies on.
-func (d *snapshotReader) bytes(n uint64) []byte {
-	var b []byte
-	for have := uint64(0); d.err == nil; have = uint64(len(b)) {
-		grown := make([]byte, min(n, max(2*have, trusted)))
-		copy(grown, b)
-		b = grown
-		if _, err := io.ReadFull(d.r, b[have:]); err != nil {
-			d.took(err)
-		}
-		if uint64(len(b)) == n {
-			break
-		}
-	}
-	return b
 }

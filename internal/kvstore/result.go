@@ -16,15 +16,20 @@ type Code uint8
 const (
 	Created         Code = 1 + iota // a put of a new key
 	Replaced                        // a put over an existing key
-	Deleted                         // a delete of an existing key
+	Deleted                         // a delete of one or more existing keys
 	NotFound                        // a delete of nothing; nothing changed
 	ConditionFailed                 // nothing changed
 	BadCommand                      // not a command, or a key or content type out of limits; nothing changed
+	Compacted                       // history up to a revision is gone, now or since before
+	FutureRevision                  // a compaction beyond the store's revision; nothing changed
+
+	lastCode = FutureRevision
 )
 
 var codeNames = [...]string{
 	Created: "created", Replaced: "replaced", Deleted: "deleted",
 	NotFound: "not found", ConditionFailed: "condition failed", BadCommand: "bad command",
+	Compacted: "compacted", FutureRevision: "future revision",
 }
 
 func (c Code) String() string {
@@ -40,18 +45,34 @@ type Result struct {
 	Revision    uint64 // the store's, after the command
 	ModRevision uint64 // the key's, after the command; 0 when there is no such key
 	Prev        *Item  // what was replaced or deleted; only when asked for
+	Deleted     uint64 // keys that DeleteRange deleted
 }
 
-// resultVersion is the first byte of every encoded result.
-const resultVersion = 1
+// A result begins with the lowest version that has what it needs.
+const (
+	resultPlain   = 1
+	resultVersion = 2 // codes above BadCommand, and Deleted
+)
+
+func (r *Result) version() byte {
+	if r.Code > BadCommand || r.Deleted > 0 {
+		return resultVersion
+	}
+	return resultPlain
+}
 
 // AppendResult appends r in the form that travels from the leader to the member
-// that forwarded the command: version, code, revision, key's revision, and 0, or
-// 1 and the previous item (three revisions, content type, key, value).
+// that forwarded the command: version, code, revision, key's revision, in version
+// 2 the number of keys deleted, and 0, or 1 and the previous item (three revisions,
+// content type, key, value).
 func (m *Machine) AppendResult(dst []byte, r Result) []byte {
-	dst = append(dst, resultVersion, byte(r.Code))
+	version := r.version()
+	dst = append(dst, version, byte(r.Code))
 	dst = binary.AppendUvarint(dst, r.Revision)
 	dst = binary.AppendUvarint(dst, r.ModRevision)
+	if version >= resultVersion {
+		dst = binary.AppendUvarint(dst, r.Deleted)
+	}
 	if r.Prev == nil {
 		return append(dst, 0)
 	}
@@ -72,6 +93,9 @@ func (m *Machine) DecodeResult(b []byte) (Result, error) {
 	c := cursor{b: b}
 	version := c.byte()
 	r := Result{Code: Code(c.byte()), Revision: c.uvarint(), ModRevision: c.uvarint()}
+	if version >= resultVersion {
+		r.Deleted = c.uvarint()
+	}
 	hasPrev := c.byte()
 	if hasPrev == 1 {
 		prev := Item{CreateRevision: c.uvarint(), ModRevision: c.uvarint(), Version: c.uvarint()}
@@ -80,7 +104,7 @@ func (m *Machine) DecodeResult(b []byte) (Result, error) {
 		prev.Value = append([]byte{}, c.bytes()...)
 		r.Prev = &prev
 	}
-	if !c.done() || version != resultVersion || r.Code < Created || r.Code > BadCommand || hasPrev > 1 {
+	if !c.done() || r.Code < Created || r.Code > lastCode || version != r.version() || hasPrev > 1 {
 		return Result{}, fmt.Errorf("decode result of %d bytes: %w", len(b), ErrBadResult)
 	}
 	return r, nil

@@ -7,42 +7,57 @@ import (
 	"time"
 )
 
-// The snapshot format. Version 1:
+// The snapshot format. Version 2:
 //
 //	8 bytes  "kvdstate"
 //	byte     version
-//	uvarint  revision
+//	uvarint  revision, oldest revision that can be read
 //	uvarint  the log's clock in nanoseconds
 //	uvarint  index of the last entry applied
-//	items, in ascending order of their keys, each
-//	  byte     1
+//	uvarint  number of marks, each
+//	  uvarint  revision and clock, as differences from the mark before
+//	versions, in ascending order of their keys, and of each key the oldest first:
+//	  byte     1: another key
 //	  uvarint  length of the key, of the value
 //	  uvarint  create revision, mod revision, version
 //	  bytes    content type: uvarint length and the bytes
 //	           the key and the value
+//	or
+//	  byte     2: the same key again
+//	  uvarint  length of the value
+//	  uvarint  mod revision; the others follow from the version before
+//	  bytes    content type
+//	           the value
+//	or
+//	  byte     3: the same key, deleted
+//	  uvarint  mod revision
 //	byte     0
-//	uvarint  number of items
+//	uvarint  number of keys, deleted ones among them
 //	8 bytes  hash of the state, little-endian
 //
 // and then the end. The numbers at the end tell a whole snapshot from a cut one,
 // and what was written from what was meant.
 const (
 	snapshotMagic   = "kvdstate"
-	snapshotVersion = 1
+	snapshotVersion = 2
 
-	snapshotItem = 1
-	snapshotEnd  = 0
+	snapshotEnd    = 0
+	snapshotKey    = 1
+	snapshotAgain  = 2
+	snapshotDelete = 3
 
 	snapshotBuffer = 64 << 10
 )
 
 // frozen is the state of one moment.
 type frozen struct {
-	view     view
-	revision uint64
-	clock    time.Duration
-	index    uint64
-	hash     uint64
+	view      view
+	revision  uint64
+	compacted uint64
+	clock     time.Duration
+	index     uint64
+	marks     marks
+	hash      uint64
 }
 
 // Snapshot returns the state as it is after the last entry applied. It takes no
@@ -53,11 +68,13 @@ func (m *Machine) Snapshot() (io.WriterTo, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &frozen{
-		view:     m.state.tree.freeze(),
-		revision: m.state.revision,
-		clock:    m.state.clock,
-		index:    m.state.index,
-		hash:     m.state.hash(),
+		view:      m.state.tree.freeze(),
+		revision:  m.state.revision,
+		compacted: m.state.compacted,
+		clock:     m.state.clock,
+		index:     m.state.index,
+		marks:     m.state.marks,
+		hash:      m.state.hash(),
 	}, nil
 }
 
@@ -77,27 +94,59 @@ func (f *frozen) write(w *bufio.Writer) error {
 	w.WriteByte(snapshotVersion)
 	b := w.AvailableBuffer()
 	b = binary.AppendUvarint(b, f.revision)
+	b = binary.AppendUvarint(b, f.compacted)
 	b = binary.AppendUvarint(b, uint64(f.clock))
 	b = binary.AppendUvarint(b, f.index)
+	b = binary.AppendUvarint(b, uint64(len(f.marks)))
 	w.Write(b)
+	var last mark
+	for _, k := range f.marks {
+		b := binary.AppendUvarint(w.AvailableBuffer(), k.revision-last.revision)
+		w.Write(binary.AppendUvarint(b, uint64(k.clock-last.clock)))
+		last = k
+	}
+	var chain []*item // newest first
 	for it := range f.view.all() {
-		b := append(w.AvailableBuffer(), snapshotItem)
-		b = binary.AppendUvarint(b, uint64(len(it.key())))
-		b = binary.AppendUvarint(b, uint64(len(it.value())))
-		b = binary.AppendUvarint(b, it.createRevision)
-		b = binary.AppendUvarint(b, it.modRevision)
-		b = binary.AppendUvarint(b, it.version)
-		b = appendBytes(b, it.contentType.Value())
-		w.Write(b)
-		// A bufio.Writer keeps its first error: ask once an item, to stop early.
-		if _, err := w.Write(it.kv[:cap(it.kv)]); err != nil {
-			return err
+		for chain = chain[:0]; it != nil; it = it.prev {
+			chain = append(chain, it)
+		}
+		for i := len(chain) - 1; i >= 0; i-- {
+			if err := writeVersion(w, chain[i]); err != nil {
+				return err
+			}
 		}
 	}
 	w.WriteByte(snapshotEnd)
 	b = binary.AppendUvarint(w.AvailableBuffer(), uint64(f.view.n))
 	b = binary.LittleEndian.AppendUint64(b, f.hash)
 	_, err := w.Write(b)
+	return err
+}
+
+func writeVersion(w *bufio.Writer, it *item) error {
+	b := w.AvailableBuffer()
+	if it.deleted() {
+		b = append(b, snapshotDelete)
+		_, err := w.Write(binary.AppendUvarint(b, it.modRevision))
+		return err
+	}
+	body := it.kv[:cap(it.kv)]
+	if it.prev == nil {
+		b = append(b, snapshotKey)
+		b = binary.AppendUvarint(b, uint64(len(it.key())))
+		b = binary.AppendUvarint(b, uint64(len(it.value())))
+		b = binary.AppendUvarint(b, it.createRevision)
+		b = binary.AppendUvarint(b, it.modRevision)
+		b = binary.AppendUvarint(b, it.version)
+	} else {
+		body = it.value()
+		b = append(b, snapshotAgain)
+		b = binary.AppendUvarint(b, uint64(len(body)))
+		b = binary.AppendUvarint(b, it.modRevision)
+	}
+	w.Write(appendBytes(b, it.contentType.Value()))
+	// A bufio.Writer keeps its first error: ask once a version, to stop early.
+	_, err := w.Write(body)
 	return err
 }
 

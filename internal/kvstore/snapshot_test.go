@@ -16,7 +16,7 @@ func exampleMachine(tb testing.TB) *Machine {
 	m := NewMachine()
 	apply(tb, m, put("bin", "\xff\xfe\x00A"), put("typed", "{}", "application/json"), put("gone", "x"),
 		put("a//b", "1"), put("../x", "2"), put("%2F", "3"), put("a?b", "4"), put("\x00", ""),
-		put("typed", "[]", "application/json"), del("gone"))
+		put("typed", "[]", "application/json"), del("gone"), encodeCompact(3))
 	if _, err := m.Apply(300, 90*time.Second, nil); err != nil {
 		tb.Fatal(err)
 	}
@@ -26,11 +26,12 @@ func exampleMachine(tb testing.TB) *Machine {
 func TestSnapshotGolden(t *testing.T) {
 	m := exampleMachine(t)
 	b := snapshotOf(t, m)
-	golden(t, "snapshot-v1.golden", b)
+	golden(t, "snapshot-v2.golden", b)
 	back := restored(t, b)
 	sameHashes(t, []*Machine{m, back})
 	back.state.tree.check(t)
-	if back.Revision() != 10 || back.Len() != 7 || back.Clock() != 90*time.Second || back.Bytes() != m.Bytes() {
+	if back.Revision() != 10 || back.Len() != 7 || back.Clock() != 90*time.Second || back.Bytes() != m.Bytes() ||
+		back.Compacted() != 3 || back.HistoryBytes() != m.HistoryBytes() {
 		t.Errorf("restored: revision %d, %d keys, clock %s, %d bytes", back.Revision(), back.Len(), back.Clock(), back.Bytes())
 	}
 	for _, want := range []Item{
@@ -103,7 +104,9 @@ func TestRestoreFailureLeavesTheOldState(t *testing.T) {
 }
 
 func TestRestoreRefusesLies(t *testing.T) {
-	header := snapshotMagic + "\x01\x05\x00\x05" // revision 5, clock 0, index 5
+	// Revision 5, compacted to 4, clock 0, index 5, no marks.
+	header := snapshotMagic + "\x02\x05\x04\x00\x05\x00"
+	key := header + "\x01\x01\x00\x01\x01\x01\x00k" // written at revision 1
 	for _, c := range []struct{ name, b string }{
 		{"key of no bytes", header + "\x01\x00\x00\x01\x01\x01\x00"},
 		{"value of 2^62 bytes", header + "\x01\x01\x80\x80\x80\x80\x80\x80\x80\x80\x40\x01\x01\x01\x00k"},
@@ -116,10 +119,24 @@ func TestRestoreRefusesLies(t *testing.T) {
 		{"version 0", header + "\x01\x01\x00\x01\x02\x00\x00k"},
 		{"keys out of order", header + "\x01\x01\x00\x01\x01\x01\x00k\x01\x01\x00\x02\x02\x01\x00j"},
 		{"a key twice", header + "\x01\x01\x00\x01\x01\x01\x00k\x01\x01\x00\x02\x02\x01\x00k"},
-		{"unknown tag", header + "\x02\x01\x00\x01\x01\x01\x00k"},
-		{"clock over 63 bits", snapshotMagic + "\x01\x05\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x05\x00"},
-		{"number over 64 bits", snapshotMagic + "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00\x05\x00"},
-		{"number longer than it must be", snapshotMagic + "\x01\x85\x00\x00\x05\x00"},
+		{"unknown tag", header + "\x04\x01\x00\x01\x01\x01\x00k"},
+		{"no version before", header + "\x01\x01\x00\x01\x05\x02\x00k"},
+		{"begins with a later version", header + "\x02\x00\x05\x00"},
+		{"begins with a delete", header + "\x03\x05"},
+		{"deleted twice", snapshotMagic + "\x02\x05\x00\x00\x05\x00" + "\x01\x01\x00\x01\x01\x01\x00k" + "\x03\x02\x03\x03"},
+		{"later version before", key + "\x02\x00\x01\x00"},
+		{"later version that is compacted", key + "\x02\x00\x04\x00"},
+		{"later version after the store's revision", key + "\x02\x00\x06\x00"},
+		{"later version of 2^64-1 bytes", key + "\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x05\x00"},
+		{"compacted beyond the revision", snapshotMagic + "\x02\x05\x06\x00\x05\x00"},
+		{"mark of revision 0", snapshotMagic + "\x02\x05\x00\x09\x05\x01\x00\x01"},
+		{"mark after the store's revision", snapshotMagic + "\x02\x05\x00\x09\x05\x01\x06\x01"},
+		{"mark after the clock", snapshotMagic + "\x02\x05\x00\x09\x05\x01\x01\x0a"},
+		{"two marks at one clock", snapshotMagic + "\x02\x05\x00\x09\x05\x02\x01\x01\x01\x00"},
+		{"2^63 marks", snapshotMagic + "\x02\x05\x00\x09\x05\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x01\x01"},
+		{"clock over 63 bits", snapshotMagic + "\x02\x05\x00\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x05\x00\x00"},
+		{"number over 64 bits", snapshotMagic + "\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00\x05\x00"},
+		{"number longer than it must be", snapshotMagic + "\x02\x85\x00\x00\x00\x05\x00"},
 	} {
 		if err := NewMachine().Restore(bytes.NewReader([]byte(c.b))); !errors.Is(err, ErrBadSnapshot) {
 			t.Errorf("%s: got %v", c.name, err)

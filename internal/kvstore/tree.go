@@ -58,9 +58,10 @@ func (t *tree) freeze() view {
 
 func (t *tree) get(key []byte) *item { return t.find(key).item() }
 
-func (t *tree) find(key []byte) place {
+func (t *tree) find(key []byte) place { return find(t.root, key) }
+
+func find(nd node, key []byte) place {
 	tag := tagOf(key)
-	nd := t.root
 	for {
 		switch x := nd.(type) {
 		case *inner:
@@ -166,25 +167,7 @@ func (t *tree) cut(nd node, key []byte, tag byte) node {
 
 // all yields the items in key order.
 func (v view) all() iter.Seq[*item] {
-	return func(yield func(*item) bool) { walk(v.root, yield) }
-}
-
-func walk(nd node, yield func(*item) bool) bool {
-	switch x := nd.(type) {
-	case *leaf:
-		for _, it := range x.items[:x.n] {
-			if !yield(it) {
-				return false
-			}
-		}
-	case *inner:
-		for _, kid := range x.kids[:x.n] {
-			if !walk(kid, yield) {
-				return false
-			}
-		}
-	}
-	return true
+	return func(yield func(*item) bool) { ascend(v.root, nil, nil, yield) }
 }
 
 // tagOf is the byte by which a leaf knows a key before it looks at the key.

@@ -91,6 +91,9 @@ func (l *loop[R]) status() Status {
 // is the membership of the cluster.
 func (n *Node[R]) Members() []Member { return n.members.Load().sorted() }
 
+// Leads reports whether this member believes to be the leader.
+func (n *Node[R]) Leads() bool { return n.isSelf(n.view.Load().leader) }
+
 // Staleness is the time since this member last heard from a leader, or, as
 // the leader, from a majority; false: never.
 func (n *Node[R]) Staleness() (time.Duration, bool) {

@@ -139,7 +139,10 @@ func (w *walWriter[R]) installSnapshot(m *raftpb.Message) error {
 
 // recordSnapshot records an own snapshot and shortens the log.
 func (w *walWriter[R]) recordSnapshot(s *snapshotRecord) error {
-	defer w.n.snapshotting.Store(false)
+	defer func() {
+		w.n.snapshotting.Store(false)
+		w.n.applyq.put(applyJob{}) // the next one may be due already
+	}()
 	index := s.meta.GetIndex()
 	if index <= w.n.snapshotIndex.Load() {
 		return nil // a newer one came from a peer in the meantime

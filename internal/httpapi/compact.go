@@ -1,0 +1,43 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// compactJSON is the body of POST /v1/compact, and the answer.
+type compactJSON struct {
+	Revision *uint64 `json:"revision"`
+}
+
+// compact serves POST /v1/compact. To give up what is given up already is no
+// error.
+func (h *Handler) compact(w http.ResponseWriter, r *http.Request) (int, error) {
+	p, err := parseParams(r.URL.RawQuery, paramTimeout)
+	if err != nil {
+		return 0, err
+	}
+	body, err := readBody(r, maxDocumentBytes, nil)
+	if err != nil {
+		return 0, err
+	}
+	var j compactJSON
+	if err := decodeJSON(body, &j); err != nil {
+		return 0, err
+	}
+	if j.Revision == nil || *j.Revision == 0 {
+		return 0, badParameter("revision", "required, and above 0")
+	}
+	ctx, cancel := h.context(w, r, p.timeout)
+	defer cancel()
+	res, err := h.cfg.Store.Compact(ctx, *j.Revision)
+	if err == nil {
+		err = resultFault(&res)
+	}
+	if err != nil {
+		return 0, err
+	}
+	w.Header()["Kvd-Revision"] = []string{strconv.FormatUint(res.Revision, 10)}
+	writeJSON(w, r, http.StatusOK, jsonType, &j)
+	return http.StatusOK, nil
+}
