@@ -17,12 +17,8 @@ func (h *Handler) compact(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	body, err := readBody(r, maxDocumentBytes, nil)
-	if err != nil {
-		return 0, err
-	}
 	var j compactJSON
-	if err := decodeJSON(body, &j); err != nil {
+	if err := readJSON(r, &j); err != nil {
 		return 0, err
 	}
 	if j.Revision == nil || *j.Revision == 0 {

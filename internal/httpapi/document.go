@@ -4,12 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 )
 
 // maxJSONDepth is how deep a request's arrays and objects may be nested.
 const maxJSONDepth = 16
+
+// readJSON reads the body of a request into v, as decodeJSON does.
+func readJSON(r *http.Request, v any) error {
+	body, err := readBody(r, maxDocumentBytes, nil)
+	if err != nil {
+		return err
+	}
+	return decodeJSON(body, v)
+}
 
 // decodeJSON reads exactly one JSON object into v. A member that v does not
 // know, or that is there twice in whatever case, is an error: readers disagree

@@ -60,12 +60,8 @@ func (h *Handler) addMember(w http.ResponseWriter, r *http.Request) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	body, err := readBody(r, maxDocumentBytes, nil)
-	if err != nil {
-		return 0, err
-	}
 	var j newMemberJSON
-	if err := decodeJSON(body, &j); err != nil {
+	if err := readJSON(r, &j); err != nil {
 		return 0, err
 	}
 	m, err := j.member()
