@@ -252,8 +252,8 @@ type failingReader struct{}
 func (failingReader) Read([]byte) (int, error) { return 0, errLost }
 
 func (e *endpoint) Forward(ctx context.Context, to uint64, req []byte) ([]byte, bool, error) {
-	if e.self() == nil || !e.knows(to) {
-		return nil, false, errLost
+	if e.self() == nil || !e.knows(to) || e.n.member(to) == nil {
+		return nil, false, errLost // nobody listens there
 	}
 	delay, copies := e.n.fate(e.id, to)
 	if copies == 0 {
