@@ -24,6 +24,10 @@ const (
 	outcomeOverloaded = 3 // surely not applied
 )
 
+// maxReplyBytes bounds the answer to one request, which has to fit into a frame of
+// the transport. What does not is told as unknown, so that the others are told.
+const maxReplyBytes = 48 << 20
+
 var errBadRequest = errors.New("malformed request from a member")
 
 // HandleForward serves a request of a member that believes this one leads.
@@ -97,6 +101,10 @@ func (n *Node[R]) serveCommands(ctx context.Context, body []byte) ([]byte, error
 		switch {
 		case p.err == nil:
 			scratch = n.sm.AppendResult(scratch[:0], p.res)
+			if len(reply)+len(scratch) > maxReplyBytes {
+				reply = append(reply, outcomeUnknown)
+				continue
+			}
 			reply = append(reply, outcomeApplied)
 			reply = append(binary.AppendUvarint(reply, uint64(len(scratch))), scratch...)
 		case errors.Is(p.err, errNotLeader), errors.Is(p.err, ErrNoLeader), errors.Is(p.err, ErrStopped):

@@ -1,10 +1,12 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -63,10 +65,23 @@ func (m testMachine) Restore(r io.Reader) error {
 	return nil
 }
 
-func (testMachine) AppendResult(dst []byte, r int) []byte { return fmt.Append(dst, r) }
+// AppendResult makes the result of a "large" command large.
+func (m testMachine) AppendResult(dst []byte, r int) []byte {
+	if m.log != nil && m.command(r) == "large" {
+		dst = append(dst, bytes.Repeat([]byte{' '}, 20<<20)...)
+	}
+	return fmt.Append(dst, r)
+}
+
 func (testMachine) DecodeResult(b []byte) (r int, err error) {
-	_, err = fmt.Sscan(string(b), &r)
-	return r, err
+	return strconv.Atoi(string(bytes.TrimLeft(b, " ")))
+}
+
+// command is the one with the number n.
+func (m testMachine) command(n int) string {
+	m.log.mu.Lock()
+	defer m.log.mu.Unlock()
+	return m.log.cmds[n-1]
 }
 
 // deafTransport is a network without anybody else on it.

@@ -94,6 +94,10 @@ func (n *Node[R]) Members() []Member { return n.members.Load().sorted() }
 // Leads reports whether this member believes to be the leader.
 func (n *Node[R]) Leads() bool { return n.isSelf(n.view.Load().leader) }
 
+// Clock is the log's clock now, as this member reckons it: what it would stamp
+// an entry with if it led. It runs on while nothing is written.
+func (n *Node[R]) Clock() time.Duration { return n.clock.now() }
+
 // Staleness is the time since this member last heard from a leader, or, as
 // the leader, from a majority; false: never.
 func (n *Node[R]) Staleness() (time.Duration, bool) {
