@@ -14,10 +14,10 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz bench-wrk clean
+.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: ## build ./bin/kvd
 	$(GO) build -trimpath -buildvcs=$(VCS) -o $(BIN) ./cmd/kvd
@@ -47,6 +47,12 @@ fuzz: ## run every fuzz target for FUZZTIME (20s) each; PKG=./internal/kvstore f
 
 bench-wrk: ## load the leader of three members and a bare net/http handler with wrk, print the ratios
 	KVD_BENCH_WRK=1 $(GO) test -count=1 -v -timeout=20m -run '^TestWrkRatios$$' ./test/
+
+bench-watch: ## what 10,000 idle watchers cost writers, and how fast 1,000 watchers of one key are told
+	KVD_BENCH_WATCH=1 $(GO) test -count=1 -v -timeout=20m -run '^(TestIdleWatchers|TestFanOut)$$' ./test/
+
+bench-keys: ## one member with 1,000,000 keys: memory, listings, snapshot, restart
+	KVD_BENCH_KEYS=1 $(GO) test -count=1 -v -timeout=20m -run '^TestMillionKeys$$' ./test/
 
 clean: ## remove ./bin (data under ./data stays)
 	rm -rf bin

@@ -49,6 +49,7 @@ func TestBadFlags(t *testing.T) {
 		{name: "history of no time", args: []string{"--history-age", "1ms"}, names: "--history-age"},
 		{name: "a size with a bad unit", args: []string{"--snapshot-bytes", "64 potatoes"}, names: "--snapshot-bytes"},
 		{name: "no value may be written", args: []string{"--max-value-bytes", "0"}, names: "--max-value-bytes"},
+		{name: "a quota for nothing", args: []string{"--quota-bytes", "1kB"}, names: "--quota-bytes"},
 		{name: "a value larger than an entry", args: []string{"--max-value-bytes", "2TiB"}, names: "--max-value-bytes"},
 		{name: "unknown log level", args: []string{"--log-level", "loud"}, names: "--log-level"},
 		{name: "unknown log format", args: []string{"--log-format", "xml"}, names: "--log-format"},

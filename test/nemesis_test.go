@@ -18,18 +18,19 @@ type fault struct {
 	victims func(c *cluster, leader *member, rng *rand.Rand) []*member
 	hurt    func(m *member)
 	heal    func(m *member)
+	quorum  bool // two of three members go on
 }
 
 var faults = []fault{
-	{"kill -9 the leader", onlyLeader, (*member).kill, restart},
-	{"kill -9 a follower", oneFollower, (*member).kill, restart},
-	{"kill -9 the leader and a follower", leaderAndFollower, (*member).kill, restart},
-	{"kill -9 all", everyone, (*member).kill, restart},
-	{"SIGSTOP the leader", onlyLeader, freeze, (*member).cont},
-	{"SIGSTOP a follower", oneFollower, freeze, (*member).cont},
-	{"SIGSTOP both followers", bothFollowers, freeze, (*member).cont},
-	{"restart the leader", onlyLeader, shutDown, restart},
-	{"restart a follower", oneFollower, shutDown, restart},
+	{"kill -9 the leader", onlyLeader, (*member).kill, restart, true},
+	{"kill -9 a follower", oneFollower, (*member).kill, restart, true},
+	{"kill -9 the leader and a follower", leaderAndFollower, (*member).kill, restart, false},
+	{"kill -9 all", everyone, (*member).kill, restart, false},
+	{"SIGSTOP the leader", onlyLeader, freeze, (*member).cont, true},
+	{"SIGSTOP a follower", oneFollower, freeze, (*member).cont, true},
+	{"SIGSTOP both followers", bothFollowers, freeze, (*member).cont, false},
+	{"restart the leader", onlyLeader, shutDown, restart, true},
+	{"restart a follower", oneFollower, shutDown, restart, true},
 }
 
 func onlyLeader(_ *cluster, l *member, _ *rand.Rand) []*member    { return []*member{l} }
@@ -89,19 +90,20 @@ type nemesis struct {
 	t     *testing.T
 	c     *cluster
 	rng   *rand.Rand
+	among []fault // what it knows to do
 	deck  []fault
 	count map[string]int
 }
 
 func newNemesis(t *testing.T, c *cluster, seed uint64) *nemesis {
-	return &nemesis{t: t, c: c, rng: rand.New(rand.NewPCG(seed, 0)), count: map[string]int{}}
+	return &nemesis{t: t, c: c, rng: rand.New(rand.NewPCG(seed, 0)), among: faults, count: map[string]int{}}
 }
 
 // run breaks things until done is closed, and leaves the cluster whole.
 func (n *nemesis) run(done <-chan struct{}) {
 	for pause(done, n.between(300, 900)) {
 		if len(n.deck) == 0 {
-			n.deck = slices.Clone(faults)
+			n.deck = slices.Clone(n.among)
 			n.rng.Shuffle(len(n.deck), func(i, j int) { n.deck[i], n.deck[j] = n.deck[j], n.deck[i] })
 		}
 		f := n.deck[0]

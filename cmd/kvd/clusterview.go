@@ -52,6 +52,9 @@ func (v clusterView) RemoveMember(ctx context.Context, id uint64, force bool) er
 	return translate(v.node.RemoveMember(ctx, id, force))
 }
 
+// LogClock implements httpapi.Cluster.
+func (v clusterView) LogClock() time.Duration { return v.node.Clock() }
+
 // Status implements httpapi.Cluster.
 func (v clusterView) Status() httpapi.Status {
 	st := v.status()

@@ -13,6 +13,7 @@ const (
 
 	heartbeatTicks   = 1        // fixed: a heartbeat each tick
 	maxMaxValueBytes = 16 << 20 // a value is part of one raft entry, which is one message and one WAL record
+	minQuotaBytes    = 1 << 20
 	maxFounders      = 9        // each further voter makes every write wait for more disks
 )
 
@@ -36,6 +37,7 @@ type config struct {
 	HistoryRevisions uint64        // revisions back to which a read may go
 	HistoryAge       time.Duration // and time, by the log's clock
 	HistoryBytes     uint64        // bytes of history; the oldest goes first
+	QuotaBytes       uint64        // what keys, values and history may take; 0: no limit
 	LogLevel         string        // debug, info, warn, error
 	LogFormat        string        // console or json
 	Compat           string        // "" or "raftexample"
@@ -62,6 +64,7 @@ func defaultConfig() config {
 		HistoryRevisions: 100_000,
 		HistoryAge:       time.Hour,
 		HistoryBytes:     64 << 20,
+		QuotaBytes:       4 << 30,
 		LogLevel:         "info",
 		LogFormat:        "console",
 	}

@@ -32,6 +32,7 @@ func registerFlags(fs *pflag.FlagSet, c *config) {
 	fs.Var(integer(&c.HistoryRevisions), "history-revisions", "revisions back to which a read may go")
 	fs.Var(duration(&c.HistoryAge), "history-age", "time back to which a read may go, by the log's clock")
 	fs.Var(byteSize(&c.HistoryBytes), "history-bytes", "bytes of history kept in memory; the oldest goes first")
+	fs.Var(byteSize(&c.QuotaBytes), "quota-bytes", "bytes that keys, values and history may take in memory before writes are refused; 0 for no limit")
 	fs.Var(byteSize(&c.MaxValueBytes), "max-value-bytes", "largest value accepted, at most "+formatBytes(maxMaxValueBytes))
 	fs.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", c.LogFormat, "console or json")

@@ -28,6 +28,7 @@ type member struct {
 	trans *transport.Transport
 	api   *httpapi.Handler
 	keep  *retention
+	ends  *expiry
 }
 
 // origin says who a member is and, for one that has not run yet, how it came
@@ -64,6 +65,7 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 		return nil, err
 	}
 	db := kvstore.NewDB(machine, raftLog{node})
+	db.QuotaBytes = cfg.QuotaBytes
 	errorLog, _ := zap.NewStdLogAt(lg.Named("api"), zap.ErrorLevel) // zap knows the level
 	api, err := httpapi.New(httpapi.Config{
 		Store:         db,
@@ -80,9 +82,11 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 	}
 	keep := &retention{
 		machine: machine, db: db, leads: node.Leads, every: retentionPeriod, lg: lg.Named("history"),
-		keep: kvstore.Retention{Revisions: cfg.HistoryRevisions, Age: cfg.HistoryAge, Bytes: cfg.HistoryBytes},
+		keep:  kvstore.Retention{Revisions: cfg.HistoryRevisions, Age: cfg.HistoryAge, Bytes: cfg.HistoryBytes},
+		quota: cfg.QuotaBytes,
 	}
-	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api, keep: keep}, nil
+	ends := &expiry{machine: machine, db: db, leads: node.Leads, clock: node.Clock, every: expiryPeriod, lg: lg.Named("expiry")}
+	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api, keep: keep, ends: ends}, nil
 }
 
 // hosts are the names by which clients may call this member.
@@ -100,7 +104,7 @@ func hosts(cfg *config) []string {
 // run runs the member until ctx ends, which is a clean stop, or a part of it
 // fails. The node must be open.
 func (m *member) run(ctx context.Context) error {
-	s := newStack(5)
+	s := newStack(6)
 	s.start(ctx, "peer server", func(ctx context.Context) error {
 		// Messages that are lost are sent again, so peers need no patience.
 		return serveUntil(ctx, newPeerServer(m.trans.Handler(), debugLog(m.lg, "peer")), m.ls.peer, 0)
@@ -108,6 +112,7 @@ func (m *member) run(ctx context.Context) error {
 	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.node) })
 	s.start(ctx, raftPart, func(ctx context.Context) error { return m.node.Run(ctx, m.trans) })
 	s.start(ctx, "retention", m.keep.run)
+	s.start(ctx, "expiry", m.ends.run)
 	s.start(ctx, "client server", func(ctx context.Context) error {
 		srv := httpapi.NewServer(m.api, httpapi.ServerConfig{ErrorLog: debugLog(m.lg, "client")})
 		return serveUntil(ctx, srv, m.ls.client, drainTimeout)

@@ -177,6 +177,9 @@ func (c *config) validateRaft(f *faults) {
 }
 
 func (c *config) validateService(f *faults) {
+	if c.QuotaBytes != 0 && c.QuotaBytes < minQuotaBytes {
+		f.add("quota-bytes", "%s is too small; use %s or more, or 0 for no limit", formatBytes(c.QuotaBytes), formatBytes(minQuotaBytes))
+	}
 	if c.MaxValueBytes == 0 || c.MaxValueBytes > maxMaxValueBytes {
 		f.add("max-value-bytes", "%s is out of range; use 1 to %s", formatBytes(c.MaxValueBytes), formatBytes(maxMaxValueBytes))
 	}

@@ -35,6 +35,9 @@ type Cluster interface {
 	// Staleness is the time since this member last heard from a leader: 0 on a
 	// leader that has its quorum, false when it never has. It does not block.
 	Staleness() (time.Duration, bool)
+	// LogClock is the log's clock now: never behind what this member has applied,
+	// and on the leader what the next entry would carry. It does not block.
+	LogClock() time.Duration
 	// Ready is nil when this member may be sent requests. It does not block.
 	Ready() error
 }

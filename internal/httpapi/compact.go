@@ -3,6 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
+
+	"kvd/internal/kvstore"
 )
 
 // compactJSON is the body of POST /v1/compact, and the answer.
@@ -17,6 +19,10 @@ func (h *Handler) compact(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	repeat, err := idempotencyKey(r.Header)
+	if err != nil {
+		return 0, err
+	}
 	var j compactJSON
 	if err := readJSON(r, &j); err != nil {
 		return 0, err
@@ -26,11 +32,8 @@ func (h *Handler) compact(w http.ResponseWriter, r *http.Request) (int, error) {
 	}
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
-	res, err := h.cfg.Store.Compact(ctx, *j.Revision)
-	if err == nil {
-		err = resultFault(&res)
-	}
-	if err != nil {
+	res, err := h.cfg.Store.Compact(ctx, *j.Revision, kvstore.WriteOptions{IdempotencyKey: repeat})
+	if err := settle(w.Header(), &res, err); err != nil {
 		return 0, err
 	}
 	w.Header()["Kvd-Revision"] = []string{strconv.FormatUint(res.Revision, 10)}

@@ -36,6 +36,9 @@ func (h *Handler) compatAdd(w http.ResponseWriter, r *http.Request) (int, error)
 	if err != nil {
 		return 0, err
 	}
+	if err := refuseIdempotencyKey(r.Header); err != nil {
+		return 0, err
+	}
 	p, err := parseParams(r.URL.RawQuery, paramTimeout)
 	if err != nil {
 		return 0, err
@@ -58,6 +61,9 @@ func (h *Handler) compatAdd(w http.ResponseWriter, r *http.Request) (int, error)
 func (h *Handler) compatRemove(w http.ResponseWriter, r *http.Request) (int, error) {
 	id, err := compatID(r, "DELETE removes a member by its number, as DELETE /v1/members/{id} does; a key is deleted with DELETE /v1/kv/{key}")
 	if err != nil {
+		return 0, err
+	}
+	if err := refuseIdempotencyKey(r.Header); err != nil {
 		return 0, err
 	}
 	p, err := parseParams(r.URL.RawQuery, paramTimeout)

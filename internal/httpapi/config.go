@@ -10,6 +10,7 @@ import (
 const (
 	defaultMaxValueBytes = 1 << 20
 	defaultTimeout       = 5 * time.Second
+	defaultMaxStreams    = 256
 	maxTimeout           = 5 * time.Minute
 	maxDocumentBytes     = 64 << 10 // of a JSON request, and of a peer URL
 )
@@ -28,6 +29,7 @@ type Config struct {
 
 	MaxValueBytes int64         // largest value; 0: 1 MiB
 	Timeout       time.Duration // of a request that names none; 0: 5 s, which ServerConfig's defaults are made for
+	MaxStreams    int           // listings in lines at once, beyond which there is 429; 0: 256
 	Compat        bool          // serve raftexample's routes at the root
 	Version       string        // of this binary; "": "dev"
 
@@ -42,6 +44,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = defaultMaxStreams
 	}
 	if c.Version == "" {
 		c.Version = "dev"
@@ -62,6 +67,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxValueBytes < 0 {
 		errs = append(errs, fmt.Errorf("max value of %d bytes", c.MaxValueBytes))
+	}
+	if c.MaxStreams < 0 {
+		errs = append(errs, fmt.Errorf("max %d streams", c.MaxStreams))
 	}
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
 		errs = append(errs, fmt.Errorf("timeout %v is not within 0 to %v", c.Timeout, maxTimeout))

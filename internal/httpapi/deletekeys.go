@@ -31,6 +31,10 @@ func (h *Handler) deleteKeys(w http.ResponseWriter, r *http.Request) (int, error
 			return 0, &fault{cause: errBadCondition, detail: "the deletion of many keys takes no condition", parameter: field}
 		}
 	}
+	repeat, err := idempotencyKey(r.Header)
+	if err != nil {
+		return 0, err
+	}
 
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
@@ -45,11 +49,8 @@ func (h *Handler) deleteKeys(w http.ResponseWriter, r *http.Request) (int, error
 			answer.Deleted++
 		}
 	} else {
-		res, err := h.cfg.Store.DeleteRange(ctx, m.prefix, kvstore.PrefixEnd(m.prefix))
-		if err == nil {
-			err = resultFault(&res)
-		}
-		if err != nil {
+		res, err := h.cfg.Store.DeleteRange(ctx, m.prefix, kvstore.PrefixEnd(m.prefix), kvstore.WriteOptions{IdempotencyKey: repeat})
+		if err := settle(w.Header(), &res, err); err != nil {
 			return 0, err
 		}
 		answer = deletedJSON{Deleted: res.Deleted, Revision: res.Revision}

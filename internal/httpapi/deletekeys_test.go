@@ -32,7 +32,6 @@ func TestDeleteKeys(t *testing.T) {
 	}
 	f.wantProblem(400, "bad_condition", notApplied, "DELETE", "/v1/kv?prefix=a", "", "If-Match: *")
 	f.wantProblem(400, "bad_condition", notApplied, "DELETE", "/v1/kv?prefix=a", "", "If-None-Match: *")
-	f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv?prefix=a", "", "Idempotency-Key: 1")
 	f.wantProblem(403, "cross_origin", notApplied, "DELETE", "/v1/kv?prefix=a", "", "Origin: http://evil.example")
 
 	resp := f.want(200, `{"deleted":2,"revision":8}`+"\n", "DELETE", "/v1/kv?prefix=a/b/&dry_run=true", "")

@@ -41,6 +41,53 @@
 // long they are. Each part has the time that a whole answer has elsewhere: who
 // reads is served to the end, who does not is cut off.
 //
+// A page ends by its limit, or once it holds 8 MiB of keys and values: then it
+// has a next one like any other. A listing in lines holds on to the history of
+// its moment for as long as its reader takes, so there is a limit to how many
+// there are at once.
+//
+// # Transactions
+//
+// The body of POST /v1/txn is read in place (jsonText): names to the letter,
+// numbers as they are, and nothing passed over, since what a transaction means
+// must not depend on how forgiving a reader is. What is wrong is told with the
+// place where it is, "then[2].put: …". A transaction has
+//
+//	if         comparisons {"key":…, TARGET:{OPERATOR:…}}, all of which must hold
+//	           targets mod_revision, create_revision, version (numbers), value,
+//	           value_base64, lease (an id, or "" for none), and "exists":true|false
+//	           operators eq ne gt lt ge le, with the key's side on the left
+//	then else  operations, applied in order, each seeing those before it
+//	  put      key, value, content_type, ttl or lease, prev
+//	  get      key
+//	  delete   key, prev; or a range of keys, with "confirm":"all" for all there are
+//	  range    prefix, or start and end; limit, reverse, keys; or count
+//
+// where each key, value and bound may stand in base64 under its name_base64. The
+// answer has one result for each operation of the branch that was applied, under
+// the operation's name:
+//
+//	{"put":{"created":true,"mod_revision":44,"prev":ITEM}}  prev only if asked for; null: there was none
+//	{"get":ITEM}                                            null: there is no such key
+//	{"delete":{"deleted":1,"prev":ITEM}}
+//	{"range":{"count":3,"items":[ITEM,…],"more":false}}     count is of items; with "count":true
+//	                                                        it is of the range, and stands alone
+//
+// Items look as they do everywhere. A range ends at its limit or at 4 MiB, which
+// more tells. A transaction that reads more than 16 MiB, or goes through more than
+// 1,048,576 keys, is refused (413, not applied).
+//
+// # Writes that are sent again
+//
+// Every write of the store takes an Idempotency-Key, and the store remembers
+// under it what the write came to: failed conditions and leases that were not
+// there too, but not refusals that changed nothing and may end, such as
+// no_space. The answer to a replay is made from that result in the same way as
+// the first one, so it has the same status, fields and body, but for the
+// request_id of a problem and for Idempotent-Replay: true. What a keepalive's
+// replay says of the time that remains was true when it was first sent. Writes
+// of members refuse the header: their ids make them repeatable.
+//
 // # Truth over silence
 //
 // A handler that returns without writing has said "200 OK" as far as net/http

@@ -34,6 +34,14 @@ func appendItem(dst []byte, item *kvstore.Item, keysOnly bool) []byte {
 	default:
 		dst = appendString(dst, strings.ToValidUTF8(item.ContentType, "\ufffd"))
 	}
+	if item.Lease != 0 {
+		dst = append(dst, `,"lease":"`...)
+		dst = append(append(dst, item.Lease.String()...), '"')
+	}
+	if item.TTL != 0 {
+		dst = append(dst, `,"ttl":"`...)
+		dst = append(append(dst, item.TTL.String()...), '"')
+	}
 	return append(dst, '}')
 }
 

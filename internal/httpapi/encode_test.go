@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"kvd/internal/kvstore"
@@ -17,6 +18,7 @@ func FuzzAppendItem(f *testing.F) {
 	f.Add([]byte("\xe2\x80"), []byte("\xe2"), "\xe2\x80", uint64(0))
 	f.Fuzz(func(t *testing.T, key, value []byte, contentType string, n uint64) {
 		item := kvstore.Item{Key: key, Value: value, ContentType: contentType, ModRevision: n, CreateRevision: n / 2, Version: n / 3}
+		item.Lease, item.TTL = kvstore.LeaseID(n/5), time.Duration(n/7)
 		for _, keysOnly := range []bool{false, true} {
 			got := appendItem([]byte("before"), &item, keysOnly)
 			j := newItemJSON(&item)

@@ -39,6 +39,7 @@ func (nobody) AddMember(context.Context, httpapi.NewMember) (httpapi.Member, err
 func (nobody) RemoveMember(context.Context, uint64, bool) error { return httpapi.ErrNoSuchMember }
 func (nobody) Status() httpapi.Status                           { return httpapi.Status{ID: 1} }
 func (nobody) Staleness() (time.Duration, bool)                 { return 0, true }
+func (nobody) LogClock() time.Duration                          { return 0 }
 func (nobody) Ready() error                                     { return nil }
 
 func ExampleNew() {

@@ -21,6 +21,7 @@ type Handler struct {
 	gatherer  http.Handler
 
 	draining atomic.Bool
+	listings atomic.Int64 // in lines, being written
 }
 
 // New returns a Handler that is ready to serve.
@@ -104,13 +105,11 @@ func (h *Handler) context(w http.ResponseWriter, r *http.Request, timeout time.D
 func release() {}
 
 // refuseHeaders refuses what a client counts on and kvd would pass over: half a
-// value would be stored as a whole one, and a retry would write twice.
+// value would be stored as a whole one. Idempotency-Key is each route's own
+// affair.
 func refuseHeaders(header http.Header) error {
 	if header["Content-Range"] != nil {
 		return badParameter("Content-Range", "a value is written whole")
-	}
-	if header["Idempotency-Key"] != nil {
-		return badParameter("Idempotency-Key", "unknown for this request")
 	}
 	return nil
 }

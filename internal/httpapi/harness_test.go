@@ -25,10 +25,12 @@ type directLog struct {
 	mu       sync.Mutex
 	m        *kvstore.Machine
 	index    uint64
+	clock    time.Duration
 	proposed int
-	err      error // of Propose, instead of a result
-	readErr  error // of ReadBarrier
-	blocked  bool  // both wait for their context, as without a quorum
+	err      error            // of Propose, instead of a result
+	lose     func(n int) bool // whether the nth result, of a command that is applied, is lost on its way
+	readErr  error            // of ReadBarrier
+	blocked  bool             // both wait for their context, as without a quorum
 }
 
 func (l *directLog) set(f func(l *directLog)) {
@@ -56,9 +58,12 @@ func (l *directLog) Propose(ctx context.Context, cmd []byte) (kvstore.Result, er
 		return kvstore.Result{}, l.err
 	}
 	l.index++
-	results, err := l.m.Apply(l.index, 0, [][]byte{cmd})
+	results, err := l.m.Apply(l.index, l.clock, [][]byte{cmd})
 	if err != nil {
 		return kvstore.Result{}, err
+	}
+	if l.lose != nil && l.lose(l.proposed) {
+		return kvstore.Result{}, kvstore.ErrOutcomeUnknown
 	}
 	return results[0], nil
 }
@@ -83,6 +88,7 @@ type fakeCluster struct {
 	state   Status
 	age     time.Duration
 	silent  bool // never heard a leader
+	clock   time.Duration
 	added   []NewMember
 	removed []string // "3", or "3 force"
 }
@@ -136,6 +142,12 @@ func (c *fakeCluster) Staleness() (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.age, !c.silent
+}
+
+func (c *fakeCluster) LogClock() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock
 }
 
 func (c *fakeCluster) Ready() error {

@@ -17,6 +17,8 @@ type itemJSON struct {
 	CreateRevision uint64  `json:"create_revision"`
 	Version        uint64  `json:"version"`
 	ContentType    string  `json:"content_type"`
+	Lease          string  `json:"lease,omitempty"` // at most one of these two
+	TTL            string  `json:"ttl,omitempty"`
 }
 
 func newItemJSON(item *kvstore.Item) *itemJSON {
@@ -28,6 +30,12 @@ func newItemJSON(item *kvstore.Item) *itemJSON {
 	}
 	if j.ContentType == "" {
 		j.ContentType = octets
+	}
+	if item.Lease != 0 {
+		j.Lease = item.Lease.String()
+	}
+	if item.TTL != 0 {
+		j.TTL = item.TTL.String()
 	}
 	j.Key, j.KeyBase64 = textOrBytes(item.Key)
 	j.Value, j.ValueBase64 = textOrBytes(item.Value)

@@ -96,7 +96,10 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, prefix string) (kv
 	if err != nil {
 		return none, params{}, err
 	}
-	p, err := parseParams(r.URL.RawQuery, paramPrev|paramTimeout)
+	p, err := parseParams(r.URL.RawQuery, paramPrev|paramTTL|paramLease|paramTimeout)
+	if err == nil && p.ttl != 0 && p.lease != 0 {
+		err = badParameter("lease", "ttl is given as well")
+	}
 	if err != nil {
 		return none, p, err
 	}
@@ -105,6 +108,10 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, prefix string) (kv
 		return none, p, err
 	}
 	contentType, err := storedContentType(r.Header)
+	if err != nil {
+		return none, p, err
+	}
+	repeat, err := idempotencyKey(r.Header)
 	if err != nil {
 		return none, p, err
 	}
@@ -119,11 +126,10 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, prefix string) (kv
 	s.key = append(s.key[:0], key...)
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
-	res, err := h.cfg.Store.Put(ctx, s.key, value, kvstore.PutOptions{ContentType: contentType, Condition: cond, WantPrev: p.prev})
-	if err == nil {
-		err = resultFault(&res)
-	}
-	return res, p, err
+	res, err := h.cfg.Store.Put(ctx, s.key, value, kvstore.PutOptions{
+		ContentType: contentType, Condition: cond, WantPrev: p.prev, TTL: p.ttl, Lease: p.lease, IdempotencyKey: repeat,
+	})
+	return res, p, settle(w.Header(), &res, err)
 }
 
 // deleteKey serves DELETE of a key.
@@ -140,14 +146,15 @@ func (h *Handler) deleteKey(w http.ResponseWriter, r *http.Request) (int, error)
 	if err != nil {
 		return 0, err
 	}
+	repeat, err := idempotencyKey(r.Header)
+	if err != nil {
+		return 0, err
+	}
 
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
-	res, err := h.cfg.Store.Delete(ctx, []byte(key), kvstore.DeleteOptions{Condition: cond, WantPrev: p.prev})
-	if err == nil {
-		err = resultFault(&res)
-	}
-	if err != nil {
+	res, err := h.cfg.Store.Delete(ctx, []byte(key), kvstore.DeleteOptions{Condition: cond, WantPrev: p.prev, IdempotencyKey: repeat})
+	if err := settle(w.Header(), &res, err); err != nil {
 		return 0, err
 	}
 	deleted := 0
@@ -178,6 +185,12 @@ func resultFault(res *kvstore.Result) error {
 		return &fault{cause: errPrecondition, detail: detail, etag: res.ModRevision, revision: res.Revision, hasRevision: true}
 	case kvstore.FutureRevision:
 		return &fault{cause: kvstore.ErrFutureRevision, detail: "the store is at revision " + strconv.FormatUint(res.Revision, 10), revision: res.Revision, hasRevision: true}
+	case kvstore.LeaseNotFound:
+		return errNoLease
+	case kvstore.IdempotencyMismatch:
+		return &fault{cause: errMismatch, detail: "a request with another content was sent under this key; a new request needs a new key", parameter: "Idempotency-Key"}
+	case kvstore.TooLarge:
+		return &fault{cause: errTooMuch, detail: "the transaction reads more than one answer holds"}
 	case kvstore.BadCommand:
 		return &fault{cause: errInternal, detail: "the store refused the command", applied: notApplied}
 	}

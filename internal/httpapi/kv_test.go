@@ -216,12 +216,16 @@ func TestConsistency(t *testing.T) {
 // What a later release will understand must not be passed over by this one.
 func TestUnknownMeansRefused(t *testing.T) {
 	f := newFixture(t)
-	for _, query := range []string{"ca=1", "ttl=30s", "lease=7f", "wait=30s", "prefix=a", "limit=1", "confirm=all"} {
+	for _, query := range []string{"ca=1", "wait=30s", "prefix=a", "limit=1", "confirm=all"} {
 		name, _, _ := strings.Cut(query, "=")
 		doc := f.wantProblem(400, "bad_parameter", notApplied, "PUT", "/v1/kv/k?"+query, "v")
 		if doc.Parameter != name || !strings.Contains(doc.Detail, name) {
 			t.Errorf("%s: got %+v", query, doc)
 		}
+		f.wantProblem(400, "bad_parameter", "", "GET", "/v1/kv/k?"+query, "")
+		f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv/k?"+query, "")
+	}
+	for _, query := range []string{"ttl=30s", "lease=00000000000000ff"} {
 		f.wantProblem(400, "bad_parameter", "", "GET", "/v1/kv/k?"+query, "")
 		f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv/k?"+query, "")
 	}
@@ -231,10 +235,9 @@ func TestUnknownMeansRefused(t *testing.T) {
 	}
 	f.wantProblem(400, "bad_parameter", "", "GET", "/v1/kv/k?prev=true", "")
 	f.wantProblem(400, "bad_parameter", notApplied, "PUT", "/v1/kv/k?consistency=stale", "v")
-	for _, header := range []string{"Idempotency-Key: 1", "Content-Range: bytes 0-1/2"} {
-		f.wantProblem(400, "bad_parameter", notApplied, "PUT", "/v1/kv/k", "v", header)
-		f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv/k", "", header)
-	}
+	const header = "Content-Range: bytes 0-1/2"
+	f.wantProblem(400, "bad_parameter", notApplied, "PUT", "/v1/kv/k", "v", header)
+	f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv/k", "", header)
 	if n := f.log.proposals(); n != 0 {
 		t.Errorf("%d commands were proposed", n)
 	}

@@ -13,6 +13,7 @@ import (
 const (
 	defaultLimit = 1_000
 	maxLimit     = 10_000
+	maxPageBytes = 8 << 20 // of keys and values, after which a page ends
 )
 
 var ndjsonType = []string{"application/x-ndjson"}
@@ -36,6 +37,12 @@ func (h *Handler) listKeys(w http.ResponseWriter, r *http.Request) (int, error) 
 	l, err := newListing(&p, lines)
 	if err != nil {
 		return 0, err
+	}
+	if lines && !l.params.count {
+		defer h.listings.Add(-1)
+		if h.listings.Add(1) > int64(h.cfg.MaxStreams) {
+			return 0, &fault{cause: errTooManyListings, detail: "as many listings in lines are being read as this member serves at once; pages are not counted"}
+		}
 	}
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
@@ -137,7 +144,7 @@ type page struct {
 
 func (l *listing) page() *page {
 	pg := new(page)
-	left := l.params.limit
+	left, size := l.params.limit, 0
 	var last []byte // what the entry before stands for
 	l.rest.entries(l.view, func(item *kvstore.Item, fold []byte) bool {
 		if left == 0 {
@@ -149,13 +156,20 @@ func (l *listing) page() *page {
 			return false
 		}
 		left--
+		size += len(fold)
 		switch last = fold; {
 		case fold == nil:
 			pg.items, last = append(pg.items, *item), item.Key
+			if size += len(item.Key); !l.params.keys {
+				size += len(item.Value)
+			}
 		case utf8.Valid(fold):
 			pg.folds = append(pg.folds, fold)
 		default:
 			pg.foldsBase64 = append(pg.foldsBase64, fold)
+		}
+		if size >= maxPageBytes {
+			left = 0
 		}
 		return true
 	})

@@ -56,6 +56,9 @@ func (j *newMemberJSON) member() (NewMember, error) {
 
 // addMember serves POST /v1/members.
 func (h *Handler) addMember(w http.ResponseWriter, r *http.Request) (int, error) {
+	if err := refuseIdempotencyKey(r.Header); err != nil {
+		return 0, err
+	}
 	p, err := parseParams(r.URL.RawQuery, paramTimeout)
 	if err != nil {
 		return 0, err
@@ -83,6 +86,9 @@ func (h *Handler) removeMember(w http.ResponseWriter, r *http.Request) (int, err
 	id, ok := memberID(strings.TrimPrefix(r.URL.Path, membersPrefix))
 	if !ok {
 		return 0, badParameter("id", "a member's id is a number above 0")
+	}
+	if err := refuseIdempotencyKey(r.Header); err != nil {
+		return 0, err
 	}
 	p, err := parseParams(r.URL.RawQuery, paramForce|paramTimeout)
 	if err != nil {

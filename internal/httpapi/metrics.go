@@ -74,6 +74,10 @@ var (
 	descHistory  = desc("store_history_bytes", "Bytes of replaced and deleted versions still kept, as applied here.")
 	descOldest   = desc("store_compacted_revision", "Oldest revision that can be read here.")
 
+	descUsed     = desc("used_bytes", "Bytes that the quota counts, as applied here: store, history and remembered requests.")
+	descLeases   = desc("leases", "Leases, as applied here.")
+	descRemember = desc("requests", "Idempotency keys remembered, as applied here.")
+
 	descMember    = desc("raft_member_info", "Always 1; the labels tell who this member is.", "id", "name", "cluster_id")
 	descTerm      = desc("raft_term", "Current term.")
 	descLeader    = desc("raft_leader_id", "Id of the leader known here, 0 without one.")
@@ -115,6 +119,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descRevision, float64(stats.Revision()))
 	gauge(descHistory, float64(stats.HistoryBytes()))
 	gauge(descOldest, float64(stats.Compacted()))
+	gauge(descUsed, float64(stats.Used()))
+	gauge(descLeases, float64(stats.LeaseCount()))
+	gauge(descRemember, float64(stats.Requests()))
 
 	s := c.h.cfg.Cluster.Status()
 	cluster, _ := s.ClusterID.MarshalText()

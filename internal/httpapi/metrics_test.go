@@ -15,7 +15,8 @@ func TestMetrics(t *testing.T) {
 		c.age = time.Second / 2
 	})
 	f.do("PUT", "/v1/kv/key", "value")
-	f.do("PUT", "/v1/kv/key", "value")
+	f.do("PUT", "/v1/kv/key", "value", "Idempotency-Key: 1")
+	f.do("POST", "/v1/leases", `{"ttl":"30s"}`)
 	f.do("GET", "/v1/kv/key", "")
 	f.do("GET", "/v1/kv/none", "")
 	f.do("HEAD", "/v1/kv/key", "", `If-None-Match: "2"`)
@@ -35,6 +36,8 @@ kvd_store_keys 1
 kvd_store_bytes 8
 kvd_store_revision 2
 kvd_store_compacted_revision 0
+kvd_leases 1
+kvd_requests 1
 kvd_raft_member_info{cluster_id="0000000000000abc",id="1",name="n1"} 1
 kvd_raft_term 7
 kvd_raft_leader_id 1
@@ -55,7 +58,7 @@ kvd_raft_peer_last_contact_seconds{peer="2"} 0.25`), "\n") {
 			t.Errorf("no %s", line)
 		}
 	}
-	for _, name := range []string{"go_goroutines", "process_start_time_seconds", "kvd_store_history_bytes"} {
+	for _, name := range []string{"go_goroutines", "process_start_time_seconds", "kvd_store_history_bytes", "kvd_used_bytes"} {
 		if !strings.Contains(body, "\n"+name+" ") {
 			t.Errorf("no %s", name)
 		}

@@ -34,11 +34,15 @@ const (
 	paramReverse
 	paramConfirm
 	paramDryRun
+	paramTTL
+	paramLease
 )
 
 const (
 	// paramsRead are the parameters of every read of the store.
 	paramsRead = paramConsistency | paramMaxStale | paramMinRevision | paramRevision | paramTimeout
+	// paramsNow are those of a read of what has no history.
+	paramsNow = paramsRead &^ paramRevision
 	// paramsList are those of a listing.
 	paramsList = paramsRead | paramPrefix | paramStart | paramEnd | paramLimit | paramCursor |
 		paramKeys | paramCount | paramSeparator | paramReverse
@@ -58,7 +62,9 @@ type params struct {
 	force        bool
 	verbose      bool
 	exclude      []string
-	many         *manyParams // nil: none was given
+	ttl          time.Duration   // 0: not given
+	lease        kvstore.LeaseID // 0: not given
+	many         *manyParams     // nil: none was given
 }
 
 // manyParams are the parameters of requests for many keys. They stand apart to
@@ -145,6 +151,12 @@ var parameters = []struct {
 		return v == "all"
 	}},
 	{"dry_run", paramDryRun, false, "true or false", func(p *params, v string) bool { return setBool(&p.of().dryRun, v) }},
+	{"ttl", paramTTL, false, takesTTL, func(p *params, v string) bool {
+		var ok bool
+		p.ttl, ok = parseTTL(v)
+		return ok
+	}},
+	{"lease", paramLease, false, takesLease, func(p *params, v string) bool { return setLease(&p.lease, v) }},
 	{"name[]", paramName, true, "the name of a metric", func(*params, string) bool { return true }},
 }
 

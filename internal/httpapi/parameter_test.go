@@ -10,7 +10,7 @@ import (
 )
 
 func TestParseParams(t *testing.T) {
-	const all = paramsList | paramsDelete | paramPrev | paramForce | paramVerbose | paramExclude
+	const all = paramsList | paramsDelete | paramTTL | paramLease | paramPrev | paramForce | paramVerbose | paramExclude
 	many := func(m manyParams) params { return params{many: &m} }
 	tests := []struct {
 		query string
@@ -33,10 +33,26 @@ func TestParseParams(t *testing.T) {
 		{query: "timeout=2s&prev=true", want: params{timeout: 2 * time.Second, prev: true}},
 		{query: "timeout=5m", want: params{timeout: 5 * time.Minute}},
 		{query: "prev=false&force=true", want: params{force: true}},
+		{query: "ttl=1m30s&lease=00000000000000ff", want: params{ttl: 90 * time.Second, lease: 255}},
+		{query: "ttl=87600h", want: params{ttl: 87_600 * time.Hour}},
 		{query: "verbose", want: params{verbose: true}},
 		{query: "verbose=&exclude=a&exclude=b", want: params{verbose: true, exclude: []string{"a", "b"}}},
 		{query: "%63onsistency=st%61le", want: params{stale: true}},
 
+		{query: "ttl=", bad: "ttl"},
+		{query: "ttl=0s", bad: "ttl"},
+		{query: "ttl=-1s", bad: "ttl"},
+		{query: "ttl=999ms", bad: "ttl"},
+		{query: "ttl=87600h1ns", bad: "ttl"},
+		{query: "ttl=1000000000000000000", bad: "ttl"},
+		{query: "ttl=NaN", bad: "ttl"},
+		{query: "ttl=30", bad: "ttl"},
+		{query: "lease=", bad: "lease"},
+		{query: "lease=7f", bad: "lease"},
+		{query: "lease=0000000000000000", bad: "lease"},
+		{query: "lease=00000000000000FF", bad: "lease"},
+		{query: "lease=00000000000000fg", bad: "lease"},
+		{query: "lease=+0000000000000ff", bad: "lease"},
 		{query: "max_stale=0s", bad: "max_stale"},
 		{query: "max_stale=2", bad: "max_stale"},
 		{query: "min_revision=-1", bad: "min_revision"},

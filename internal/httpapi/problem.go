@@ -32,6 +32,9 @@ var (
 	errBadHost          = errors.New("bad host")
 	errTooStale         = errors.New("too stale")
 	errNotReady         = errors.New("not ready")
+	errMismatch         = errors.New("idempotency key reused")
+	errTooMuch          = errors.New("too large, though read to its end")
+	errTooManyListings  = errors.New("too many listings")
 	errInternal         = errors.New("internal")
 )
 
@@ -76,6 +79,11 @@ var problems = []problem{
 	{errBadBody, 400, "bad_body", "The body ended early or is malformed", notApplied, false, true},
 	{errBodyTimeout, 408, "body_timeout", "The body took too long", notApplied, false, true},
 	{errTooLarge, 413, "too_large", "Too large", notApplied, false, true},
+	{errTooMuch, 413, "too_large", "Too large", notApplied, false, false},
+	{kvstore.ErrBadTxn, 400, "bad_txn", "Bad transaction", notApplied, false, false},
+	{kvstore.ErrNoSpace, 507, "no_space", "The store is full", notApplied, false, false},
+	{errMismatch, 422, "idempotency_mismatch", "Idempotency key used for another request", notApplied, false, false},
+	{errTooManyListings, 429, "overloaded", "Too many listings are being read", notApplied, true, false},
 	{errMethodNotAllowed, 405, "method_not_allowed", "Method not allowed", notApplied, false, false},
 	{errCrossOrigin, 403, "cross_origin", "Cross-origin request refused", notApplied, false, false},
 	{errBadHost, 421, "bad_host", "Host is not a name of this member", notApplied, false, false},

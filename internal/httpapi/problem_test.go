@@ -30,8 +30,10 @@ func TestEveryProblem(t *testing.T) {
 	request(f, 413, "too_large", notApplied, "PUT", "/v1/kv/k", "12345678901")
 	request(f, 403, "cross_origin", notApplied, "PUT", "/v1/kv/k", "", "Origin: http://evil.example")
 	request(f, 421, "bad_host", "", "GET", "/v1/kv/k", "", "Host: evil.example")
+	request(f, 400, "bad_txn", notApplied, "POST", "/v1/txn", "{")
 	f.do("PUT", "/v1/kv/k", "1")
-	f.do("PUT", "/v1/kv/k", "2")
+	f.do("PUT", "/v1/kv/k", "2", "Idempotency-Key: 1")
+	request(f, 422, "idempotency_mismatch", notApplied, "PUT", "/v1/kv/k", "3", "Idempotency-Key: 1")
 	request(f, 400, "future_revision", "", "GET", "/v1/kv/k?revision=3", "")
 	f.want(200, "", "POST", "/v1/compact", `{"revision":2}`)
 	request(f, 410, "compacted", "", "GET", "/v1/kv/k?revision=1", "")
@@ -47,6 +49,7 @@ func TestEveryProblem(t *testing.T) {
 	}{
 		{kvstore.ErrOverloaded, 429, "overloaded", notApplied},
 		{kvstore.ErrNoLeader, 503, "no_leader", notApplied},
+		{kvstore.ErrNoSpace, 507, "no_space", notApplied},
 		{kvstore.ErrStopping, 503, "stopping", notApplied},
 		{kvstore.ErrOutcomeUnknown, 504, "outcome_unknown", unknown},
 		{errors.New("something else"), 500, "internal", unknown},
@@ -106,6 +109,7 @@ func TestMethodNotAllowed(t *testing.T) {
 	f := newFixture(t)
 	for path, allow := range map[string]string{
 		"/v1/kv/k": "GET, HEAD, PUT, DELETE", "/v1/kv": "GET, HEAD, DELETE", "/v1/compact": "POST", "/v1/members": "GET, HEAD, POST", "/v1/members/3": "DELETE",
+		"/v1/txn": "POST", "/v1/leases": "GET, HEAD, POST", "/v1/leases/7f": "GET, HEAD, DELETE", "/v1/leases/7f/keepalive": "POST", "/v1/requests/k": "GET, HEAD",
 		"/v1/status": "GET, HEAD", "/livez": "GET, HEAD", "/readyz": "GET, HEAD", "/metrics": "GET, HEAD", "/version": "GET, HEAD",
 	} {
 		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "get", "BREW"} {

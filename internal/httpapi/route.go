@@ -40,6 +40,17 @@ var routes = []resource{
 		{"DELETE", true, (*Handler).deleteKeys},
 	}},
 	{path: "/v1/compact", actions: []action{{"POST", true, (*Handler).compact}}},
+	{path: "/v1/txn", actions: []action{{"POST", true, (*Handler).txn}}},
+	{path: "/v1/leases", actions: []action{
+		{"GET", false, (*Handler).listLeases},
+		{"POST", true, (*Handler).grantLease},
+	}},
+	{path: "/v1/leases/{id}", actions: []action{
+		{"GET", false, (*Handler).getLease},
+		{"DELETE", true, (*Handler).revokeLease},
+	}},
+	{path: "/v1/leases/{id}/keepalive", actions: []action{{"POST", true, (*Handler).keepAlive}}},
+	{path: "/v1/requests/{key}", actions: []action{{"GET", false, (*Handler).getRequest}}},
 	{path: "/v1/members", actions: []action{
 		{"GET", false, (*Handler).listMembers},
 		{"POST", true, (*Handler).addMember},
@@ -69,6 +80,10 @@ type router struct {
 	member  *resource
 	compat  *resource // nil: not served
 	missing *resource // what a path without a resource gets
+
+	lease     *resource
+	keepalive *resource
+	request   *resource
 }
 
 func newRouter(compat bool) *router {
@@ -80,6 +95,12 @@ func newRouter(compat bool) *router {
 			rt.key = &res
 		case strings.HasPrefix(res.path, membersPrefix):
 			rt.member = &res
+		case strings.HasPrefix(res.path, leasesPrefix) && strings.HasSuffix(res.path, keepaliveEnd):
+			rt.keepalive = &res
+		case strings.HasPrefix(res.path, leasesPrefix):
+			rt.lease = &res
+		case strings.HasPrefix(res.path, requestsPrefix):
+			rt.request = &res
 		default:
 			rt.exact[res.path] = &res
 		}
@@ -114,6 +135,15 @@ func (rt *router) resource(escaped, decoded string) *resource {
 	}
 	if strings.HasPrefix(escaped, membersPrefix) {
 		return rt.member
+	}
+	if strings.HasPrefix(escaped, leasesPrefix) {
+		if strings.HasSuffix(escaped, keepaliveEnd) {
+			return rt.keepalive
+		}
+		return rt.lease
+	}
+	if strings.HasPrefix(escaped, requestsPrefix) {
+		return rt.request
 	}
 	// A key that a proxy might unescape into one of our paths is not served at
 	// the root either.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"time"
 
 	"kvd/internal/kvstore"
 )
@@ -20,9 +21,21 @@ type Store interface {
 	View(ctx context.Context, o kvstore.ReadOptions) (kvstore.View, error)
 	// DeleteRange deletes start <= key < end in one revision; a nil end is no
 	// upper bound.
-	DeleteRange(ctx context.Context, start, end []byte) (kvstore.Result, error)
+	DeleteRange(ctx context.Context, start, end []byte, o kvstore.WriteOptions) (kvstore.Result, error)
 	// Compact gives up the history up to revision.
-	Compact(ctx context.Context, revision uint64) (kvstore.Result, error)
+	Compact(ctx context.Context, revision uint64, o kvstore.WriteOptions) (kvstore.Result, error)
+	// Txn applies one of the transaction's branches, in one revision. The
+	// transaction may share memory with what it was read from.
+	Txn(ctx context.Context, t kvstore.Txn, o kvstore.WriteOptions) (kvstore.Result, error)
+
+	GrantLease(ctx context.Context, ttl time.Duration, o kvstore.WriteOptions) (kvstore.Result, error)
+	KeepAlive(ctx context.Context, id kvstore.LeaseID, o kvstore.WriteOptions) (kvstore.Result, error)
+	RevokeLease(ctx context.Context, id kvstore.LeaseID, o kvstore.WriteOptions) (kvstore.Result, error)
+	Lease(ctx context.Context, id kvstore.LeaseID, o kvstore.ReadOptions) (kvstore.Lease, bool, error)
+	// Leases returns all of them by id, without their keys.
+	Leases(ctx context.Context, o kvstore.ReadOptions) ([]kvstore.Lease, error)
+	// Request tells what became of the write with an idempotency key.
+	Request(ctx context.Context, key string, o kvstore.ReadOptions) (kvstore.Request, bool, error)
 }
 
 // Stats are the figures of this member's own state; *kvstore.Machine has them.
@@ -33,4 +46,7 @@ type Stats interface {
 	Revision() uint64
 	Compacted() uint64    // the oldest revision that can be read; 0: all of them
 	HistoryBytes() uint64 // of versions that were replaced or deleted
+	Used() uint64         // bytes that a quota counts
+	LeaseCount() int
+	Requests() int // idempotency keys that are remembered
 }

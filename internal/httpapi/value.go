@@ -84,12 +84,17 @@ func storedContentType(header http.Header) (string, error) {
 	if len(values) > 1 || len(ct) > kvstore.MaxContentTypeBytes {
 		return "", &fault{cause: errBadParameter, detail: "one Content-Type, of at most " + strconv.Itoa(kvstore.MaxContentTypeBytes) + " bytes, is taken", parameter: "Content-Type"}
 	}
+	return plainType(ct), nil
+}
+
+// plainType is "" for a type that says nothing about a value, else the type.
+func plainType(ct string) string {
 	media, _, _ := strings.Cut(ct, ";")
 	media = strings.TrimSpace(media)
 	if media == "" || strings.EqualFold(media, "application/x-www-form-urlencoded") || strings.EqualFold(ct, octets) {
-		return "", nil
+		return ""
 	}
-	return ct, nil
+	return ct
 }
 
 // wantsJSON tells whether an Accept header asks for the JSON form of a value: it

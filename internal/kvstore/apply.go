@@ -20,6 +20,7 @@ var ErrIndexOrder = errors.New("entry applied already")
 //
 // Nothing that Apply keeps aliases cmds.
 func (m *Machine) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]Result, error) {
+	defer m.watches.tell()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.state
@@ -34,27 +35,54 @@ func (m *Machine) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]Res
 	}
 	s.index = index
 	s.clock = max(s.clock, clock)
+	s.forgetRequests()
 	m.moment = View{}
 	results := make([]Result, len(cmds))
 	for i, cmd := range cmds {
 		results[i] = m.applyLocked(cmd)
 	}
 	m.waiting.wake(s.revision)
+	m.watches.note(s)
 	return results, nil
 }
 
 func (m *Machine) applyLocked(b []byte) Result {
-	s := &m.state
 	cmd, ok := decodeCommand(b)
-	if !ok {
-		return Result{Code: BadCommand, Revision: s.revision}
+	switch {
+	case !ok:
+		return Result{Code: BadCommand, Revision: m.state.revision}
+	case cmd.kind == commandRequest:
+		return m.request(&cmd)
 	}
+	return m.command(&cmd)
+}
+
+func (m *Machine) command(cmd *command) Result {
+	s := &m.state
 	switch cmd.kind {
+	case commandPut, commandDelete:
+		return m.write(cmd)
 	case commandDeleteRange:
 		return s.deleteRange(cmd.key, cmd.end)
 	case commandCompact:
 		return s.compact(cmd.revision)
+	case commandGrant:
+		return s.grantLease(cmd.ttl)
+	case commandKeepAlive:
+		return s.keepLease(cmd.lease)
+	case commandRevoke:
+		return s.revokeLease(cmd.lease)
+	case commandExpire:
+		return s.expire()
+	case commandTxn:
+		return m.txn(cmd.txn)
 	}
+	panic("kvstore: a command of no kind")
+}
+
+// write applies a put or a delete.
+func (m *Machine) write(cmd *command) Result {
+	s := &m.state
 	at := s.tree.find(cmd.key)
 	old := at.item().live()
 	if !cmd.condition.holds(old) {
@@ -66,7 +94,21 @@ func (m *Machine) applyLocked(b []byte) Result {
 		}
 		return s.delete(at, cmd.wantPrev)
 	}
-	return s.put(at, newItem(cmd.key, cmd.value, m.types.of(cmd.contentType)), cmd.wantPrev)
+	if cmd.lease != 0 {
+		if _, ok := s.leases.find(cmd.lease, s.clock); !ok {
+			return s.unchanged(LeaseNotFound, old)
+		}
+	}
+	s.raise()
+	return s.put(at, newItem(cmd.key, cmd.value, m.traits(cmd.contentType, cmd.ttl, cmd.lease)), cmd.wantPrev)
+}
+
+// traits of a version that a put writes now.
+func (m *Machine) traits(contentType []byte, ttl time.Duration, lease LeaseID) *traits {
+	if ttl > 0 {
+		return m.types.mortal(contentType, ttl, after(m.state.clock, ttl))
+	}
+	return m.types.of(contentType, lease)
 }
 
 func (s *state) unchanged(code Code, old *item) Result {
@@ -77,8 +119,8 @@ func (s *state) unchanged(code Code, old *item) Result {
 	return r
 }
 
+// put belongs to the revision that raise began.
 func (s *state) put(at place, it *item, wantPrev bool) Result {
-	s.raise()
 	it.prev = at.item()
 	it.createRevision, it.modRevision, it.version = s.revision, s.revision, 1
 	r := Result{Code: Created, Revision: s.revision, ModRevision: s.revision}
@@ -94,6 +136,9 @@ func (s *state) put(at place, it *item, wantPrev bool) Result {
 	s.keys++
 	s.bytes += it.size()
 	s.tree.set(at, it)
+	if !it.traits.lasting() {
+		s.leases.attach(it)
+	}
 	s.events.add(it)
 	return r
 }
@@ -101,7 +146,7 @@ func (s *state) put(at place, it *item, wantPrev bool) Result {
 func (s *state) delete(at place, wantPrev bool) Result {
 	s.raise()
 	old := at.item()
-	s.tree.set(at, s.bury(old))
+	s.tree.set(at, s.bury(old, untyped))
 	r := Result{Code: Deleted, Revision: s.revision}
 	if wantPrev {
 		r.Prev = new(old.export())
@@ -111,19 +156,26 @@ func (s *state) delete(at place, wantPrev bool) Result {
 
 func (s *state) deleteRange(start, end []byte) Result {
 	r := Result{Code: NotFound}
+	if r.Deleted = s.buryRange(start, end, s.raise); r.Deleted > 0 {
+		r.Code = Deleted
+	}
+	r.Revision = s.revision
+	return r
+}
+
+// buryRange returns how many keys it deleted, and calls raise before the first.
+func (s *state) buryRange(start, end []byte, raise func()) (deleted uint64) {
 	s.tree.rewrite(start, end, func(it *item) *item {
 		if it.deleted() {
 			return it
 		}
-		if r.Deleted == 0 {
-			s.raise()
-			r.Code = Deleted
+		if deleted == 0 {
+			raise()
 		}
-		r.Deleted++
-		return s.bury(it)
+		deleted++
+		return s.bury(it, untyped)
 	})
-	r.Revision = s.revision
-	return r
+	return deleted
 }
 
 // raise begins the next revision. Only a command that changes something may.
@@ -138,8 +190,8 @@ func (s *state) raise() {
 
 // bury returns the tombstone of the live item old, which the caller puts in its
 // place.
-func (s *state) bury(old *item) *item {
-	it := old.tombstone(s.revision)
+func (s *state) bury(old *item, why *traits) *item {
+	it := old.tombstone(s.revision, why)
 	s.supersede(old)
 	s.sum += it.hash()
 	s.history += it.cost()
@@ -152,4 +204,7 @@ func (s *state) supersede(old *item) {
 	s.keys--
 	s.bytes -= old.size()
 	s.history += old.cost()
+	if !old.traits.lasting() {
+		s.leases.detach(old)
+	}
 }

@@ -173,3 +173,67 @@ func BenchmarkRestore(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkApplyTxn compares a key's revision and replaces two values.
+func BenchmarkApplyTxn(b *testing.B) {
+	m, keys := benchMachine(b)
+	value := make([]byte, benchValue)
+	index, _ := m.Hash()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		one, two := keys[i%benchKeys], keys[(i+1)%benchKeys]
+		cmd := encodeTxn(&Txn{
+			If:   []Comparison{{Key: one, Target: CompareExists, Op: Equal, Number: 1}},
+			Then: []Op{{Kind: OpPut, Key: one, Value: value}, {Kind: OpPut, Key: two, Value: value}},
+		})
+		index++
+		if _, err := m.Apply(index, 0, [][]byte{cmd}); err != nil {
+			b.Fatal(err)
+		}
+		i += 7919
+	}
+}
+
+// BenchmarkApplyRequest replaces a value, with an idempotency key that is new.
+func BenchmarkApplyRequest(b *testing.B) {
+	m, keys := benchMachine(b)
+	value := make([]byte, benchValue)
+	index, _ := m.Hash()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		cmd := encodeCommand(commandPut, false, Condition{}, keys[i%benchKeys], "", value)
+		index++
+		if _, err := m.Apply(index, 0, [][]byte{encodeRequest(fmt.Sprint(index), cmd)}); err != nil {
+			b.Fatal(err)
+		}
+		i += 7919
+	}
+}
+
+// BenchmarkExpire puts 1,000 keys with a TTL and ends them in one command; an
+// operation is one key.
+func BenchmarkExpire(b *testing.B) {
+	m, keys := benchMachine(b)
+	value := make([]byte, benchValue)
+	const batch = 1_000
+	index, _ := m.Hash()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if n++; n%batch != 0 {
+			continue
+		}
+		cmds := make([][]byte, batch, batch+1)
+		for i := range cmds {
+			cmds[i] = encodeWrite(commandPut, keys[(n+i)*7919%benchKeys], value, PutOptions{TTL: MinTTL})
+		}
+		for _, cmds := range [][][]byte{cmds, {encodeExpire(), encodeCompact(m.Revision())}} {
+			index++
+			if _, err := m.Apply(index, m.Clock()+MinTTL, cmds); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package kvstore
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 )
 
 // MaxKeyBytes is the length of the longest key; the shortest has one byte.
@@ -19,28 +20,40 @@ var ErrNewerVersion = errors.New("written by a newer version of kvd; upgrade thi
 // flag or condition that older builds do not know takes a new version: they would
 // answer BadCommand where newer ones change the state. Each kind is written in the
 // version that brought it, so that older builds know what they can.
-const commandVersion = 2
+const commandVersion = 3
 
 type commandKind uint8
 
 const (
 	commandPut         commandKind = 1
 	commandDelete      commandKind = 2
-	commandDeleteRange commandKind = 3 // since version 2, as all below
+	commandDeleteRange commandKind = 3 // since version 2, as the next
 	commandCompact     commandKind = 4
+	commandRequest     commandKind = 5 // since version 3, as all below
+	commandGrant       commandKind = 6
+	commandKeepAlive   commandKind = 7
+	commandRevoke      commandKind = 8
+	commandExpire      commandKind = 9
+	commandTxn         commandKind = 10
 )
 
-func (k commandKind) version() byte {
-	if k >= commandDeleteRange {
+const (
+	flagWantPrev = 1 // of a put or delete
+	flagTTL      = 2 // of a put; since version 3, as the next
+	flagLease    = 4
+	flagEnd      = 1 // of a range
+)
+
+// version is the one that brought the kind, or what the command uses of it.
+func (cmd *command) version() byte {
+	switch {
+	case cmd.kind >= commandRequest || cmd.ttl != 0 || cmd.lease != 0:
+		return 3
+	case cmd.kind >= commandDeleteRange:
 		return 2
 	}
 	return 1
 }
-
-const (
-	flagWantPrev = 1 // of a put or delete
-	flagEnd      = 1 // of a range
-)
 
 // command is what the log carries. Version 1, a put or a delete:
 //
@@ -67,6 +80,28 @@ const (
 //	byte     kind
 //	uvarint  revision
 //
+// Version 3, a put of a key that does not last: kind and flags as in version 1,
+// with 2 = it has a TTL or 4 = it has a lease, and behind the condition
+//
+//	uvarint  the TTL in nanoseconds, or the lease
+//
+// a command that has an idempotency key:
+//
+//	byte     version
+//	byte     kind
+//	bytes    the idempotency key
+//	         the command, of any kind but this one and an expiry
+//
+// a grant, keepalive or revocation of a lease, and an expiry:
+//
+//	byte     version
+//	byte     kind
+//	uvarint  the TTL, or the lease, or nothing
+//
+// and a transaction, for which see appendTxn. A command with an idempotency key
+// begins with the version of what is in it where that is higher, so that no member
+// takes for a bad command what it does not know.
+//
 // bytes stands for a uvarint length and the bytes; nothing may follow.
 type command struct {
 	kind        commandKind
@@ -77,27 +112,51 @@ type command struct {
 	contentType []byte
 	value       []byte
 	revision    uint64 // of a compaction
+	ttl         time.Duration
+	lease       LeaseID
+	txn         *Txn
+	inner       *command // of a request, whose idempotency key is key
+	sum         uint64   // of what inner was decoded from
+	size        int      // of that
 }
 
 func validKey(key []byte) bool { return len(key) > 0 && len(key) <= MaxKeyBytes }
 
 func validRange(start, end []byte) bool { return len(start) <= MaxKeyBytes && len(end) <= MaxKeyBytes }
 
-// encodeCommand encodes a put or a delete. It makes the one allocation that a write needs on its way in.
+// encodeCommand encodes a put that lasts or a delete.
 func encodeCommand(kind commandKind, wantPrev bool, cond Condition, key []byte, contentType string, value []byte) []byte {
-	const heads = 4 + 4*binary.MaxVarintLen64
-	b := make([]byte, 0, heads+len(key)+len(contentType)+len(value))
+	return encodeWrite(kind, key, value, PutOptions{ContentType: contentType, Condition: cond, WantPrev: wantPrev})
+}
+
+// encodeWrite encodes a put or a delete. It makes the one allocation that a write needs on its way in.
+func encodeWrite(kind commandKind, key, value []byte, o PutOptions) []byte {
+	const heads = 4 + 2*binary.MaxVarintLen64 + 2 + 2 + 5 // four bytes, two numbers, three lengths
+	b := make([]byte, 0, heads+len(key)+len(o.ContentType)+len(value))
+	cmd := command{kind: kind, ttl: o.TTL, lease: o.Lease}
 	flags := byte(0)
-	if wantPrev {
+	if o.WantPrev {
 		flags |= flagWantPrev
 	}
-	b = append(b, kind.version(), byte(kind), flags, byte(cond.Kind))
-	if cond.Kind == IfRevision {
-		b = binary.AppendUvarint(b, cond.Revision)
+	if o.TTL != 0 {
+		flags |= flagTTL
+	}
+	if o.Lease != 0 {
+		flags |= flagLease
+	}
+	b = append(b, cmd.version(), byte(kind), flags, byte(o.Condition.Kind))
+	if o.Condition.Kind == IfRevision {
+		b = binary.AppendUvarint(b, o.Condition.Revision)
+	}
+	if o.TTL != 0 {
+		b = binary.AppendUvarint(b, uint64(o.TTL))
+	}
+	if o.Lease != 0 {
+		b = binary.AppendUvarint(b, uint64(o.Lease))
 	}
 	b = appendBytes(b, key)
 	if kind == commandPut {
-		b = appendBytes(b, contentType)
+		b = appendBytes(b, o.ContentType)
 		b = appendBytes(b, value)
 	}
 	return b
@@ -105,62 +164,32 @@ func encodeCommand(kind commandKind, wantPrev bool, cond Condition, key []byte, 
 
 func encodeDeleteRange(start, end []byte) []byte {
 	if end == nil {
-		return appendBytes([]byte{commandVersion, byte(commandDeleteRange), 0}, start)
+		return appendBytes([]byte{2, byte(commandDeleteRange), 0}, start)
 	}
-	return appendBytes(appendBytes([]byte{commandVersion, byte(commandDeleteRange), flagEnd}, start), end)
+	return appendBytes(appendBytes([]byte{2, byte(commandDeleteRange), flagEnd}, start), end)
 }
 
 func encodeCompact(revision uint64) []byte {
-	return binary.AppendUvarint([]byte{commandVersion, byte(commandCompact)}, revision)
+	return binary.AppendUvarint([]byte{2, byte(commandCompact)}, revision)
 }
 
-// newer reports whether b is a command of a version that this build does not know.
-func newer(b []byte) bool { return len(b) > 0 && b[0] > commandVersion }
-
-// decodeCommand reports false for bytes that are no command.
-func decodeCommand(b []byte) (command, bool) {
-	c := cursor{b: b}
-	version := c.byte()
-	cmd := command{kind: commandKind(c.byte())}
-	ok := false
-	switch cmd.kind {
-	case commandPut, commandDelete:
-		ok = cmd.decodeWrite(&c)
-	case commandDeleteRange:
-		ok = cmd.decodeRange(&c)
-	case commandCompact:
-		cmd.revision = c.uvarint()
-		ok = true
-	}
-	if !ok || !c.done() || version != cmd.kind.version() {
-		return command{}, false
-	}
-	return cmd, true
+// encodeLease encodes a grant, whose number is the TTL, or what is done to the
+// lease of that number.
+func encodeLease(kind commandKind, number uint64) []byte {
+	return binary.AppendUvarint([]byte{3, byte(kind)}, number)
 }
 
-func (cmd *command) decodeWrite(c *cursor) bool {
-	flags := c.byte()
-	cmd.wantPrev = flags&flagWantPrev != 0
-	cmd.condition.Kind = ConditionKind(c.byte())
-	if cmd.condition.Kind == IfRevision {
-		cmd.condition.Revision = c.uvarint()
-	}
-	cmd.key = c.bytes()
-	if cmd.kind == commandPut {
-		cmd.contentType = c.bytes()
-		cmd.value = c.bytes()
-	}
-	return flags&^flagWantPrev == 0 &&
-		cmd.condition.Kind <= IfRevision &&
-		validKey(cmd.key) &&
-		len(cmd.contentType) <= MaxContentTypeBytes
-}
+func encodeExpire() []byte { return []byte{3, byte(commandExpire)} }
 
-func (cmd *command) decodeRange(c *cursor) bool {
-	flags := c.byte()
-	cmd.key = c.bytes()
-	if flags&flagEnd != 0 {
-		cmd.end = c.bytes()
+func encodeTxn(t *Txn) []byte { return appendTxn([]byte{3, byte(commandTxn)}, t) }
+
+// encodeRequest gives cmd an idempotency key.
+func encodeRequest(key string, cmd []byte) []byte {
+	b := make([]byte, 0, 2+binary.MaxVarintLen64+len(key)+len(cmd))
+	version := byte(3)
+	if len(cmd) > 0 {
+		version = max(version, cmd[0])
 	}
-	return flags&^flagEnd == 0 && validRange(cmd.key, cmd.end)
+	b = append(b, version, byte(commandRequest))
+	return append(appendBytes(b, key), cmd...)
 }

@@ -1,6 +1,9 @@
 package kvstore
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // events are the changes since the last compaction in the order of their
 // revisions, and those of one revision in the order of their keys. Each points
@@ -32,6 +35,27 @@ func (ev *events) add(it *item) {
 	}
 	ev.n++
 	*ev.at(ev.n - 1) = event{it.modRevision, it}
+}
+
+// sort puts the changes of one revision, which begin at from, in the order of
+// their keys.
+func (ev *events) sort(from int) {
+	tail := make([]event, ev.n-from)
+	for i := range tail {
+		tail[i] = *ev.at(from + i)
+	}
+	slices.SortFunc(tail, func(a, b event) int { return bytes.Compare(a.it.kv, b.it.kv) })
+	for i := range tail {
+		*ev.at(from + i) = tail[i]
+	}
+}
+
+// cut forgets all but the n oldest.
+func (ev *events) cut(n int) {
+	for i := n; i < ev.n; i++ {
+		*ev.at(i) = event{}
+	}
+	ev.n = n
 }
 
 // drop forgets the n oldest.

@@ -51,8 +51,19 @@ func (cmd *command) encode() []byte {
 		return encodeDeleteRange(cmd.key, cmd.end)
 	case commandCompact:
 		return encodeCompact(cmd.revision)
+	case commandRequest:
+		return encodeRequest(string(cmd.key), cmd.inner.encode())
+	case commandGrant:
+		return encodeLease(cmd.kind, uint64(cmd.ttl))
+	case commandKeepAlive, commandRevoke:
+		return encodeLease(cmd.kind, uint64(cmd.lease))
+	case commandExpire:
+		return encodeExpire()
+	case commandTxn:
+		return encodeTxn(cmd.txn)
 	}
-	return encodeCommand(cmd.kind, cmd.wantPrev, cmd.condition, cmd.key, string(cmd.contentType), cmd.value)
+	return encodeWrite(cmd.kind, cmd.key, cmd.value, PutOptions{
+		ContentType: string(cmd.contentType), Condition: cmd.condition, WantPrev: cmd.wantPrev, TTL: cmd.ttl, Lease: cmd.lease})
 }
 
 // FuzzResult decodes any bytes; what is a result must be encoded as it came.
@@ -61,7 +72,7 @@ func FuzzResult(f *testing.F) {
 	f.Add(m.AppendResult(nil, Result{Code: Created, Revision: 1, ModRevision: 1}))
 	f.Add(m.AppendResult(nil, Result{Code: Deleted, Revision: 300, Deleted: 200}))
 	f.Add(m.AppendResult(nil, Result{Code: Compacted, Revision: 1}))
-	f.Add(m.AppendResult(nil, Result{Code: Deleted, Revision: 300, Prev: &Item{[]byte("k"), []byte("v"), "text/plain", 1, 200, 3}}))
+	f.Add(m.AppendResult(nil, Result{Code: Deleted, Revision: 300, Prev: &Item{[]byte("k"), []byte("v"), "text/plain", 1, 200, 3, 0, 0}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := m.DecodeResult(b)
 		if err != nil {

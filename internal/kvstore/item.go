@@ -2,7 +2,7 @@ package kvstore
 
 import (
 	"bytes"
-	"unique"
+	"time"
 )
 
 // Item is a key with one version of it, mostly the newest. Its bytes are shared with the store
@@ -15,6 +15,9 @@ type Item struct {
 	CreateRevision uint64 // revision that created the key
 	ModRevision    uint64 // revision that wrote this version
 	Version        uint64 // writes since creation, 1 at creation
+
+	Lease LeaseID       // that the key ends with; 0: none
+	TTL   time.Duration // of its own, as it was asked for; 0: none
 }
 
 // item is a version of a key as the tree holds it, in 64 bytes and one buffer, so
@@ -22,10 +25,11 @@ type Item struct {
 // readers and frozen views share it.
 //
 // A version that says that the key was deleted, a tombstone, has a key and a
-// modRevision, and nothing else. The oldest version of a key never is one.
+// modRevision, and traits that tell an expiry from a delete. The oldest version of
+// a key never is one.
 type item struct {
-	kv          []byte // its length is the key's, its capacity that of key and value
-	contentType unique.Handle[string]
+	kv     []byte // its length is the key's, its capacity that of key and value
+	traits *traits
 
 	createRevision uint64
 	modRevision    uint64
@@ -35,11 +39,11 @@ type item struct {
 }
 
 // newItem copies key and value: they may alias a buffer far larger than they.
-func newItem(key, value []byte, contentType unique.Handle[string]) *item {
+func newItem(key, value []byte, tr *traits) *item {
 	kv := make([]byte, len(key)+len(value))
 	copy(kv, key)
 	copy(kv[len(key):], value)
-	return &item{kv: kv[:len(key)], contentType: contentType}
+	return &item{kv: kv[:len(key)], traits: tr}
 }
 
 func (it *item) key() []byte   { return it.kv[:len(it.kv):len(it.kv)] }
@@ -53,6 +57,9 @@ const versionBytes = 64
 func (it *item) cost() uint64 { return it.size() + versionBytes }
 
 func (it *item) deleted() bool { return it.version == 0 }
+
+// expired says of a tombstone that a lease or a TTL ended.
+func (it *item) expired() bool { return it.traits == expired }
 
 // live is the item, nil if it is a tombstone.
 func (it *item) live() *item {
@@ -70,20 +77,22 @@ func (it *item) asOf(revision uint64) *item {
 	return it.live()
 }
 
-// tombstone is the version that follows it when the key is deleted. It shares the
-// key: the version before it stays at least as long.
-func (it *item) tombstone(revision uint64) *item {
-	return &item{kv: it.key(), contentType: untyped, modRevision: revision, prev: it}
+// tombstone is the version that follows it when the key is deleted, why being
+// untyped, or has expired. It shares the key: the version before it stays at least as long.
+func (it *item) tombstone(revision uint64, why *traits) *item {
+	return &item{kv: it.key(), traits: why, modRevision: revision, prev: it}
 }
 
 func (it *item) export() Item {
 	return Item{
 		Key:            it.key(),
 		Value:          it.value(),
-		ContentType:    it.contentType.Value(),
+		ContentType:    it.traits.contentType,
 		CreateRevision: it.createRevision,
 		ModRevision:    it.modRevision,
 		Version:        it.version,
+		Lease:          it.traits.lease,
+		TTL:            it.traits.ttl,
 	}
 }
 
@@ -92,24 +101,7 @@ func (it *item) equal(b *item) bool {
 	return it.createRevision == b.createRevision &&
 		it.modRevision == b.modRevision &&
 		it.version == b.version &&
-		it.contentType == b.contentType &&
+		*it.traits == *b.traits &&
 		bytes.Equal(it.kv, b.kv) &&
 		bytes.Equal(it.value(), b.value())
-}
-
-var untyped = unique.Make("")
-
-// types turns content types into shared strings: a store has a handful of
-// them, and a million keys. It remembers one, since neighbours mostly agree.
-type types struct {
-	last unique.Handle[string]
-}
-
-func newTypes() types { return types{last: untyped} }
-
-func (t *types) of(b []byte) unique.Handle[string] {
-	if string(b) != t.last.Value() {
-		t.last = unique.Make(string(b))
-	}
-	return t.last
 }

@@ -21,6 +21,7 @@ type Machine struct {
 	moment View  // of the state, if one was asked for since the last entry; guarded by mu
 
 	waiting waiters
+	watches watchIndex
 }
 
 // state is all that a snapshot carries.
@@ -30,17 +31,23 @@ type state struct {
 	compacted uint64        // the oldest revision that can be read
 	clock     time.Duration // highest that the log has shown
 	index     uint64        // last entry applied
-	sum       uint64        // of the versions' and the marks' hashes, modulo 2^64
+	sum       uint64        // of the hashes of all versions, marks, leases and requests, modulo 2^64
 	keys      int           // without tombstones
 	bytes     uint64        // of their keys and values
 	history   uint64        // cost of all other versions
 	events    events        // what changed after compacted
 	marks     marks         // when it did
+	leases    leases
+	requests  requests
 }
 
 // NewMachine returns an empty store at revision 0, before the first entry.
 func NewMachine() *Machine {
-	return &Machine{types: newTypes(), state: state{tree: newTree()}}
+	return &Machine{types: newTypes(), state: newState()}
+}
+
+func newState() state {
+	return state{tree: newTree(), leases: newLeases(), requests: newRequests()}
 }
 
 // Get returns the key's newest version. It does not allocate.
@@ -87,6 +94,36 @@ func (m *Machine) Bytes() uint64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.state.bytes
+}
+
+// Used returns what a quota counts: the data, their history, the leases, and the
+// results that are kept for retries.
+func (m *Machine) Used() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.bytes + m.state.history + uint64(m.state.leases.tree.n)*leaseCost + m.state.requests.bytes
+}
+
+// RequestBytes returns what the requests that are remembered take: their
+// idempotency keys and results, and 256 bytes each.
+func (m *Machine) RequestBytes() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.requests.bytes
+}
+
+// Requests returns how many requests are remembered by their idempotency keys.
+func (m *Machine) Requests() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.requests.records.n
+}
+
+// LeaseCount returns the number of leases.
+func (m *Machine) LeaseCount() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.leases.tree.n
 }
 
 // Clock returns the log's clock: the highest that an applied entry carried.

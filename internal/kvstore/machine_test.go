@@ -3,6 +3,7 @@ package kvstore
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -52,7 +53,7 @@ func TestApply(t *testing.T) {
 	absent, present := Condition{Kind: IfAbsent}, Condition{Kind: IfPresent}
 	at := func(r uint64) Condition { return Condition{Kind: IfRevision, Revision: r} }
 	prev := func(key, value, ct string, create, mod, version uint64) *Item {
-		return &Item{[]byte(key), []byte(value), ct, create, mod, version}
+		return &Item{[]byte(key), []byte(value), ct, create, mod, version, 0, 0}
 	}
 	// One store lives through all steps.
 	steps := []struct {
@@ -60,32 +61,32 @@ func TestApply(t *testing.T) {
 		cmd  []byte
 		want Result
 	}{
-		{"delete of nothing", del("a"), Result{NotFound, 0, 0, nil, 0}},
-		{"delete of nothing, if absent", del("a", absent), Result{NotFound, 0, 0, nil, 0}},
-		{"delete of nothing, if present", del("a", present), Result{ConditionFailed, 0, 0, nil, 0}},
-		{"put of nothing, if present", put("a", "1", present), Result{ConditionFailed, 0, 0, nil, 0}},
-		{"put of nothing, at a revision", put("a", "1", at(1)), Result{ConditionFailed, 0, 0, nil, 0}},
-		{"put of nothing, at revision 0", put("a", "1", at(0)), Result{ConditionFailed, 0, 0, nil, 0}},
-		{"create, previous asked for", put("a", "1", "text/plain", absent, true), Result{Created, 1, 1, nil, 0}},
-		{"create another", put("b", ""), Result{Created, 2, 2, nil, 0}},
-		{"create again", put("a", "2", absent, true), Result{ConditionFailed, 2, 1, nil, 0}},
-		{"replace", put("a", "2", true), Result{Replaced, 3, 3, prev("a", "1", "text/plain", 1, 1, 1), 0}},
-		{"replace at a wrong revision", put("a", "3", at(1)), Result{ConditionFailed, 3, 3, nil, 0}},
-		{"replace at the revision", put("a", "3", at(3)), Result{Replaced, 4, 4, nil, 0}},
-		{"replace if present", put("a", "", present, true), Result{Replaced, 5, 5, prev("a", "3", "", 1, 4, 3), 0}},
-		{"the same value again", put("a", ""), Result{Replaced, 6, 6, nil, 0}},
-		{"delete, if absent", del("a", absent), Result{ConditionFailed, 6, 6, nil, 0}},
-		{"delete at a wrong revision", del("a", at(5), true), Result{ConditionFailed, 6, 6, nil, 0}},
-		{"delete at the revision", del("a", at(6), true), Result{Deleted, 7, 0, prev("a", "", "", 1, 6, 5), 0}},
-		{"delete again", del("a", true), Result{NotFound, 7, 0, nil, 0}},
-		{"delete of a range of nothing", encodeDeleteRange([]byte("a"), []byte("b")), Result{NotFound, 7, 0, nil, 0}},
-		{"create anew", put("a", "x"), Result{Created, 8, 8, nil, 0}},
-		{"delete, if present", del("b", present), Result{Deleted, 9, 0, nil, 0}},
-		{"empty command", []byte{}, Result{BadCommand, 9, 0, nil, 0}},
-		{"key too long", put(string(make([]byte, MaxKeyBytes+1)), ""), Result{BadCommand, 9, 0, nil, 0}},
-		{"longest key", put(string(make([]byte, MaxKeyBytes)), ""), Result{Created, 10, 10, nil, 0}},
-		{"empty key", put("", "x"), Result{BadCommand, 10, 0, nil, 0}},
-		{"content type too long", put("c", "", string(make([]byte, MaxContentTypeBytes+1))), Result{BadCommand, 10, 0, nil, 0}},
+		{"delete of nothing", del("a"), Result{Code: NotFound, Revision: 0}},
+		{"delete of nothing, if absent", del("a", absent), Result{Code: NotFound, Revision: 0}},
+		{"delete of nothing, if present", del("a", present), Result{Code: ConditionFailed, Revision: 0}},
+		{"put of nothing, if present", put("a", "1", present), Result{Code: ConditionFailed, Revision: 0}},
+		{"put of nothing, at a revision", put("a", "1", at(1)), Result{Code: ConditionFailed, Revision: 0}},
+		{"put of nothing, at revision 0", put("a", "1", at(0)), Result{Code: ConditionFailed, Revision: 0}},
+		{"create, previous asked for", put("a", "1", "text/plain", absent, true), Result{Code: Created, Revision: 1, ModRevision: 1}},
+		{"create another", put("b", ""), Result{Code: Created, Revision: 2, ModRevision: 2}},
+		{"create again", put("a", "2", absent, true), Result{Code: ConditionFailed, Revision: 2, ModRevision: 1}},
+		{"replace", put("a", "2", true), Result{Code: Replaced, Revision: 3, ModRevision: 3, Prev: prev("a", "1", "text/plain", 1, 1, 1)}},
+		{"replace at a wrong revision", put("a", "3", at(1)), Result{Code: ConditionFailed, Revision: 3, ModRevision: 3}},
+		{"replace at the revision", put("a", "3", at(3)), Result{Code: Replaced, Revision: 4, ModRevision: 4}},
+		{"replace if present", put("a", "", present, true), Result{Code: Replaced, Revision: 5, ModRevision: 5, Prev: prev("a", "3", "", 1, 4, 3)}},
+		{"the same value again", put("a", ""), Result{Code: Replaced, Revision: 6, ModRevision: 6}},
+		{"delete, if absent", del("a", absent), Result{Code: ConditionFailed, Revision: 6, ModRevision: 6}},
+		{"delete at a wrong revision", del("a", at(5), true), Result{Code: ConditionFailed, Revision: 6, ModRevision: 6}},
+		{"delete at the revision", del("a", at(6), true), Result{Code: Deleted, Revision: 7, Prev: prev("a", "", "", 1, 6, 5)}},
+		{"delete again", del("a", true), Result{Code: NotFound, Revision: 7}},
+		{"delete of a range of nothing", encodeDeleteRange([]byte("a"), []byte("b")), Result{Code: NotFound, Revision: 7}},
+		{"create anew", put("a", "x"), Result{Code: Created, Revision: 8, ModRevision: 8}},
+		{"delete, if present", del("b", present), Result{Code: Deleted, Revision: 9}},
+		{"empty command", []byte{}, Result{Code: BadCommand, Revision: 9}},
+		{"key too long", put(string(make([]byte, MaxKeyBytes+1)), ""), Result{Code: BadCommand, Revision: 9}},
+		{"longest key", put(string(make([]byte, MaxKeyBytes)), ""), Result{Code: Created, Revision: 10, ModRevision: 10}},
+		{"empty key", put("", "x"), Result{Code: BadCommand, Revision: 10}},
+		{"content type too long", put("c", "", string(make([]byte, MaxContentTypeBytes+1))), Result{Code: BadCommand, Revision: 10}},
 	}
 	m := NewMachine()
 	for _, s := range steps {
@@ -94,7 +95,7 @@ func TestApply(t *testing.T) {
 		}
 		m.state.tree.check(t)
 	}
-	want := Item{[]byte("a"), []byte("x"), "", 8, 8, 1}
+	want := Item{[]byte("a"), []byte("x"), "", 8, 8, 1, 0, 0}
 	if got, ok := m.Get([]byte("a")); !ok || !sameItem(&got, &want) {
 		t.Errorf("at the end: got %+v, want %+v", got, want)
 	}
@@ -107,7 +108,8 @@ func TestApply(t *testing.T) {
 }
 
 func sameResult(a, b Result) bool {
-	return a.Code == b.Code && a.Revision == b.Revision && a.ModRevision == b.ModRevision && a.Deleted == b.Deleted && sameItem(a.Prev, b.Prev)
+	return a.Code == b.Code && a.Revision == b.Revision && a.ModRevision == b.ModRevision && a.Deleted == b.Deleted && sameItem(a.Prev, b.Prev) &&
+		a.Replayed == b.Replayed && a.Lease == b.Lease && a.TTL == b.TTL && sameTxn(a.Txn, b.Txn)
 }
 
 func sameItem(a, b *Item) bool {
@@ -115,7 +117,19 @@ func sameItem(a, b *Item) bool {
 		return a == b
 	}
 	return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) && a.ContentType == b.ContentType &&
-		a.CreateRevision == b.CreateRevision && a.ModRevision == b.ModRevision && a.Version == b.Version
+		a.CreateRevision == b.CreateRevision && a.ModRevision == b.ModRevision && a.Version == b.Version &&
+		a.Lease == b.Lease && a.TTL == b.TTL
+}
+
+func sameTxn(a, b *TxnResult) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Succeeded == b.Succeeded && slices.EqualFunc(a.Ops, b.Ops, func(a, b OpResult) bool {
+		return a.Kind == b.Kind && a.Code == b.Code && a.ModRevision == b.ModRevision && a.Count == b.Count && a.More == b.More &&
+			sameItem(a.Prev, b.Prev) && sameItem(a.Item, b.Item) &&
+			slices.EqualFunc(a.Items, b.Items, func(a, b Item) bool { return sameItem(&a, &b) })
+	})
 }
 
 func TestKeysAreBytes(t *testing.T) {
@@ -164,7 +178,7 @@ func TestApplyKeepsNothingOfCommands(t *testing.T) {
 	for i := range cmd {
 		cmd[i] = 'X'
 	}
-	want := Item{[]byte("key"), []byte("value"), "text/plain", 1, 1, 1}
+	want := Item{[]byte("key"), []byte("value"), "text/plain", 1, 1, 1, 0, 0}
 	if got, _ := m.Get([]byte("key")); !sameItem(&got, &want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}

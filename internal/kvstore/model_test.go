@@ -53,7 +53,7 @@ func (m *model) put(key, value, contentType string, c Condition, wantPrev bool) 
 		return Result{Code: ConditionFailed, Revision: m.revision, ModRevision: old.ModRevision}
 	}
 	m.revision++
-	it := Item{[]byte(key), []byte(value), contentType, m.revision, m.revision, 1}
+	it := Item{[]byte(key), []byte(value), contentType, m.revision, m.revision, 1, 0, 0}
 	r := Result{Code: Created, Revision: m.revision, ModRevision: m.revision}
 	if ok {
 		it.CreateRevision, it.Version = old.CreateRevision, old.Version+1

@@ -99,13 +99,13 @@ func TestReadsAtARevision(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r, err := db.DeleteRange(ctx, nil, nil); err != nil || r.Code != kvstore.Deleted || r.Deleted != 1 || r.Revision != 6 {
+	if r, err := db.DeleteRange(ctx, nil, nil, kvstore.WriteOptions{}); err != nil || r.Code != kvstore.Deleted || r.Deleted != 1 || r.Revision != 6 {
 		t.Fatalf("delete: %+v, %v", r, err)
 	}
-	if r, err := db.Compact(ctx, 3); err != nil || r.Code != kvstore.Compacted || r.Revision != 6 {
+	if r, err := db.Compact(ctx, 3, kvstore.WriteOptions{}); err != nil || r.Code != kvstore.Compacted || r.Revision != 6 {
 		t.Fatalf("compact: %+v, %v", r, err)
 	}
-	if r, err := db.Compact(ctx, 7); err != nil || r.Code != kvstore.FutureRevision {
+	if r, err := db.Compact(ctx, 7, kvstore.WriteOptions{}); err != nil || r.Code != kvstore.FutureRevision {
 		t.Fatalf("compact too far: %+v, %v", r, err)
 	}
 	for _, c := range []struct {
@@ -148,10 +148,10 @@ func TestViewIsFrozen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := db.DeleteRange(ctx, []byte("b"), nil); err != nil {
+	if _, err := db.DeleteRange(ctx, []byte("b"), nil, kvstore.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := db.Compact(ctx, 7); err != nil || r.Code != kvstore.Compacted {
+	if r, err := db.Compact(ctx, 7, kvstore.WriteOptions{}); err != nil || r.Code != kvstore.Compacted {
 		t.Fatal(r, err)
 	}
 	if it, ok := v.Get([]byte("a")); !ok || string(it.Value) != "v" || keysOf(v.Ascend(nil, nil)) != "a b c" {

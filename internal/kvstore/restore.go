@@ -26,10 +26,12 @@ func (m *Machine) Restore(r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
+	defer m.watches.tell()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state, m.moment = s, View{}
 	m.waiting.wake(s.revision)
+	m.watches.note(&m.state)
 	return nil
 }
 
@@ -45,11 +47,14 @@ func (d *snapshotReader) state(old *tree) (state, error) {
 		}
 		d.fail("version %d", v)
 	}
-	s := state{revision: d.uvarint(), compacted: d.uvarint(), clock: d.duration(), index: d.uvarint()}
+	s := newState()
+	s.revision, s.compacted, s.clock, s.index = d.uvarint(), d.uvarint(), d.duration(), d.uvarint()
 	if d.err == nil && s.compacted > s.revision {
 		d.fail("compacted to %d at revision %d", s.compacted, s.revision)
 	}
 	d.marks(&s)
+	d.leases(&s)
+	d.requests(&s)
 	var ld loader
 	ch := chain{known: old}
 	for {
@@ -57,9 +62,9 @@ func (d *snapshotReader) state(old *tree) (state, error) {
 		if d.err != nil {
 			return state{}, d.err
 		}
-		if tag == snapshotEnd || tag == snapshotKey {
+		if tag == snapshotEnd || tag == snapshotKey || tag == snapshotMortalKey {
 			if ch.newest != nil {
-				s.load(&ld, ch.newest)
+				d.load(&s, &ld, ch.newest)
 			}
 			ch.newest = nil
 		}
@@ -94,11 +99,12 @@ func (d *snapshotReader) state(old *tree) (state, error) {
 }
 
 // load adds a key, which stands for all of its versions.
-func (s *state) load(ld *loader, newest *item) {
+func (d *snapshotReader) load(s *state, ld *loader, newest *item) {
 	ld.add(newest)
 	if !newest.deleted() {
 		s.keys++
 		s.bytes += newest.size()
+		d.attach(s, newest)
 	} else {
 		s.history += newest.cost()
 	}
@@ -130,9 +136,9 @@ func (d *snapshotReader) marks(s *state) {
 // the version before and the last key.
 func (d *snapshotReader) version(tag byte, ch *chain, s *state, last *item) *item {
 	switch {
-	case tag == snapshotKey:
-		return d.key(s, last)
-	case tag != snapshotAgain && tag != snapshotDelete:
+	case tag == snapshotKey || tag == snapshotMortalKey:
+		return d.key(s, last, tag == snapshotMortalKey)
+	case tag > snapshotMortalAgain:
 		d.fail("%d where a version should begin", tag)
 		return nil
 	case ch.newest == nil:
@@ -140,8 +146,9 @@ func (d *snapshotReader) version(tag byte, ch *chain, s *state, last *item) *ite
 		return nil
 	}
 	prev := ch.newest
+	again := tag == snapshotAgain || tag == snapshotMortalAgain
 	var valueLen uint64
-	if tag == snapshotAgain {
+	if again {
 		valueLen = d.uvarint()
 	}
 	revision := d.uvarint()
@@ -154,12 +161,12 @@ func (d *snapshotReader) version(tag byte, ch *chain, s *state, last *item) *ite
 	case revision <= prev.modRevision || revision <= s.compacted || revision > s.revision:
 		d.fail("revision %d after %d, compacted to %d at revision %d", revision, prev.modRevision, s.compacted, s.revision)
 		return nil
-	case tag == snapshotAgain:
+	case again:
 		it := &item{createRevision: revision, modRevision: revision, version: 1, prev: prev}
 		if !prev.deleted() {
 			it.createRevision, it.version = prev.createRevision, prev.version+1
 		}
-		it.contentType = d.contentType()
+		it.traits = d.traits(tag == snapshotMortalAgain, s.clock)
 		kv := d.bytes(len(prev.kv), valueLen)
 		if d.err != nil {
 			return nil
@@ -170,15 +177,17 @@ func (d *snapshotReader) version(tag byte, ch *chain, s *state, last *item) *ite
 	case prev.deleted():
 		d.fail("deleted twice")
 		return nil
+	case tag == snapshotExpire:
+		return prev.tombstone(revision, expired)
 	}
-	return prev.tombstone(revision)
+	return prev.tombstone(revision, untyped)
 }
 
 // key reads the oldest version of the key after last.
-func (d *snapshotReader) key(s *state, last *item) *item {
+func (d *snapshotReader) key(s *state, last *item, mortal bool) *item {
 	keyLen, valueLen := d.uvarint(), d.uvarint()
 	it := &item{createRevision: d.uvarint(), modRevision: d.uvarint(), version: d.uvarint()}
-	it.contentType = d.contentType()
+	it.traits = d.traits(mortal, s.clock)
 	switch {
 	case d.err != nil:
 	case keyLen == 0 || keyLen > MaxKeyBytes || valueLen > math.MaxInt-MaxKeyBytes:

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"time"
-	"unique"
 )
 
 // trusted is how many bytes a length in a snapshot is believed before the bytes
@@ -77,19 +76,40 @@ func (d *snapshotReader) duration() time.Duration {
 	return time.Duration(v)
 }
 
-func (d *snapshotReader) contentType() unique.Handle[string] {
+// traits reads the content type and, of a version that does not last, what comes
+// before it.
+func (d *snapshotReader) traits(mortal bool, clock time.Duration) *traits {
+	var lease LeaseID
+	var ttl, deadline time.Duration
+	if mortal {
+		if lease = LeaseID(d.uvarint()); lease == 0 {
+			ttl, deadline = d.life(clock)
+		}
+	}
 	n := d.uvarint()
 	if d.err == nil && n > MaxContentTypeBytes {
 		d.fail("content type of %d bytes", n)
 	}
 	if d.err != nil {
-		return d.types.last
+		return untyped
 	}
 	text := d.text[:n]
 	if _, err := io.ReadFull(d.r, text); err != nil {
 		d.took(err)
 	}
-	return d.types.of(text)
+	if ttl > 0 {
+		return d.types.mortal(text, ttl, deadline)
+	}
+	return d.types.of(text, lease)
+}
+
+// life reads a TTL and the deadline that it led to, at clock or before.
+func (d *snapshotReader) life(clock time.Duration) (ttl, deadline time.Duration) {
+	ttl, deadline = d.duration(), d.duration()
+	if d.err == nil && (!validTTL(ttl) || deadline < ttl || deadline > after(clock, ttl)) {
+		d.fail("deadline %d with a TTL of %d at clock %d", deadline, ttl, clock)
+	}
+	return ttl, deadline
 }
 
 // bytes returns n bytes behind room for before others, in a slice of just that

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The snapshot format. Version 2:
+// The snapshot format. Version 3:
 //
 //	8 bytes  "kvdstate"
 //	byte     version
@@ -16,6 +16,13 @@ import (
 //	uvarint  index of the last entry applied
 //	uvarint  number of marks, each
 //	  uvarint  revision and clock, as differences from the mark before
+//	uvarint  leases granted ever
+//	uvarint  number of leases, in the order of their ids, each
+//	  8 bytes  id, big-endian
+//	  uvarint  TTL, deadline
+//	uvarint  requests remembered ever
+//	uvarint  number of those that still are, the oldest first, each
+//	  bytes    record
 //	versions, in ascending order of their keys, and of each key the oldest first:
 //	  byte     1: another key
 //	  uvarint  length of the key, of the value
@@ -31,6 +38,12 @@ import (
 //	or
 //	  byte     3: the same key, deleted
 //	  uvarint  mod revision
+//	or
+//	  byte     4: the same key, expired
+//	  uvarint  mod revision
+//	or
+//	  byte     5 or 6: as 1 or 2, of a version that does not last, with the lease
+//	           before the content type, or 0, the TTL and its deadline
 //	byte     0
 //	uvarint  number of keys, deleted ones among them
 //	8 bytes  hash of the state, little-endian
@@ -39,12 +52,15 @@ import (
 // and what was written from what was meant.
 const (
 	snapshotMagic   = "kvdstate"
-	snapshotVersion = 2
+	snapshotVersion = 3
 
-	snapshotEnd    = 0
-	snapshotKey    = 1
-	snapshotAgain  = 2
-	snapshotDelete = 3
+	snapshotEnd         = 0
+	snapshotKey         = 1
+	snapshotAgain       = 2
+	snapshotDelete      = 3
+	snapshotExpire      = 4
+	snapshotMortalKey   = 5
+	snapshotMortalAgain = 6
 
 	snapshotBuffer = 64 << 10
 )
@@ -52,6 +68,10 @@ const (
 // frozen is the state of one moment.
 type frozen struct {
 	view      view
+	leases    view
+	records   view // of requests
+	granted   uint64
+	requests  uint64
 	revision  uint64
 	compacted uint64
 	clock     time.Duration
@@ -69,6 +89,10 @@ func (m *Machine) Snapshot() (io.WriterTo, error) {
 	defer m.mu.Unlock()
 	return &frozen{
 		view:      m.state.tree.freeze(),
+		leases:    m.state.leases.tree.freeze(),
+		records:   m.state.requests.records.freeze(),
+		granted:   m.state.leases.granted,
+		requests:  m.state.requests.next,
 		revision:  m.state.revision,
 		compacted: m.state.compacted,
 		clock:     m.state.clock,
@@ -105,6 +129,10 @@ func (f *frozen) write(w *bufio.Writer) error {
 		w.Write(binary.AppendUvarint(b, uint64(k.clock-last.clock)))
 		last = k
 	}
+	f.writeLeases(w)
+	if err := f.writeRequests(w); err != nil {
+		return err
+	}
 	var chain []*item // newest first
 	for it := range f.view.all() {
 		for chain = chain[:0]; it != nil; it = it.prev {
@@ -123,16 +151,46 @@ func (f *frozen) write(w *bufio.Writer) error {
 	return err
 }
 
+func (f *frozen) writeLeases(w *bufio.Writer) {
+	b := binary.AppendUvarint(w.AvailableBuffer(), f.granted)
+	w.Write(binary.AppendUvarint(b, uint64(f.leases.n)))
+	for it := range f.leases.all() {
+		l := leaseOf(it)
+		b := append(w.AvailableBuffer(), it.kv...)
+		b = binary.AppendUvarint(b, uint64(l.TTL))
+		w.Write(binary.AppendUvarint(b, uint64(l.Deadline)))
+	}
+}
+
+func (f *frozen) writeRequests(w *bufio.Writer) error {
+	b := binary.AppendUvarint(w.AvailableBuffer(), f.requests)
+	w.Write(binary.AppendUvarint(b, uint64(f.records.n)))
+	for it := range f.records.all() {
+		w.Write(binary.AppendUvarint(w.AvailableBuffer(), uint64(len(it.value()))))
+		if _, err := w.Write(it.value()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func writeVersion(w *bufio.Writer, it *item) error {
 	b := w.AvailableBuffer()
 	if it.deleted() {
-		b = append(b, snapshotDelete)
-		_, err := w.Write(binary.AppendUvarint(b, it.modRevision))
+		tag := byte(snapshotDelete)
+		if it.expired() {
+			tag = snapshotExpire
+		}
+		_, err := w.Write(binary.AppendUvarint(append(b, tag), it.modRevision))
 		return err
+	}
+	first, again := byte(snapshotKey), byte(snapshotAgain)
+	if !it.traits.lasting() {
+		first, again = snapshotMortalKey, snapshotMortalAgain
 	}
 	body := it.kv[:cap(it.kv)]
 	if it.prev == nil {
-		b = append(b, snapshotKey)
+		b = append(b, first)
 		b = binary.AppendUvarint(b, uint64(len(it.key())))
 		b = binary.AppendUvarint(b, uint64(len(it.value())))
 		b = binary.AppendUvarint(b, it.createRevision)
@@ -140,11 +198,18 @@ func writeVersion(w *bufio.Writer, it *item) error {
 		b = binary.AppendUvarint(b, it.version)
 	} else {
 		body = it.value()
-		b = append(b, snapshotAgain)
+		b = append(b, again)
 		b = binary.AppendUvarint(b, uint64(len(body)))
 		b = binary.AppendUvarint(b, it.modRevision)
 	}
-	w.Write(appendBytes(b, it.contentType.Value()))
+	if !it.traits.lasting() {
+		b = binary.AppendUvarint(b, uint64(it.traits.lease))
+		if it.traits.lease == 0 {
+			b = binary.AppendUvarint(b, uint64(it.traits.ttl))
+			b = binary.AppendUvarint(b, uint64(it.traits.deadline))
+		}
+	}
+	w.Write(appendBytes(b, it.traits.contentType))
 	// A bufio.Writer keeps its first error: ask once a version, to stop early.
 	_, err := w.Write(body)
 	return err

@@ -7,10 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unique"
 )
-
-var noType = unique.Make("")
 
 // check fails the test unless all of the tree's invariants hold.
 func (t *tree) check(tb testing.TB) {
@@ -126,7 +123,7 @@ func testTree(t *testing.T, r *rand.Rand, key func(*rand.Rand) []byte) {
 		}
 		switch {
 		case !remove:
-			it := newItem(k, nil, noType)
+			it := newItem(k, nil, untyped)
 			tr.set(at, it)
 			model[string(k)] = it
 		case at.i >= 0:
@@ -176,7 +173,7 @@ func sameItems(t *testing.T, name string, v view, want map[string]*item) {
 func TestTreeWalkStops(t *testing.T) {
 	var ld loader
 	for i := range 5_000 {
-		ld.add(newItem(fmt.Appendf(nil, "%04d", i), nil, noType))
+		ld.add(newItem(fmt.Appendf(nil, "%04d", i), nil, untyped))
 	}
 	tr := ld.tree()
 	v := tr.freeze()
@@ -196,7 +193,7 @@ func TestLoader(t *testing.T) {
 		var ld loader
 		want := map[string]*item{}
 		for i := range n {
-			it := newItem(fmt.Appendf(nil, "key/%06d", i), nil, noType)
+			it := newItem(fmt.Appendf(nil, "key/%06d", i), nil, untyped)
 			ld.add(it)
 			want[string(it.kv)] = it
 		}
@@ -210,7 +207,7 @@ func TestLoader(t *testing.T) {
 		tr.check(t)
 		for i := range min(n, 5_000) {
 			k := fmt.Appendf(nil, "key/%06d+", i)
-			tr.set(tr.find(k), newItem(k, nil, noType))
+			tr.set(tr.find(k), newItem(k, nil, untyped))
 		}
 		tr.check(t)
 	}
@@ -221,7 +218,7 @@ func TestAscendingKeysFillLeaves(t *testing.T) {
 	const n = 50_000
 	for i := range n {
 		k := fmt.Appendf(nil, "key/%08d", i)
-		tr.set(tr.find(k), newItem(k, nil, noType))
+		tr.set(tr.find(k), newItem(k, nil, untyped))
 	}
 	tr.check(t)
 	leaves := 0

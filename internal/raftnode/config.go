@@ -46,7 +46,7 @@ type Config struct {
 
 	SnapshotEntries uint64 // log entries between snapshots; 100,000
 	SnapshotBytes   uint64 // log bytes between snapshots; 64 MiB
-	CatchUpEntries  uint64 // entries kept behind a snapshot for slow followers; 10,000
+	CatchUpEntries  uint64 // entries kept behind a snapshot for slow followers; 10,000, or SnapshotEntries where that is less
 	CatchUpBytes    uint64 // and at most this many bytes of them; 16 MiB
 
 	MaxBatchBytes      int // commands that share an entry, unless one alone is larger; 1 MiB
@@ -73,7 +73,7 @@ func (c Config) withDefaults() Config {
 	c.HeartbeatTicks = cmp.Or(c.HeartbeatTicks, 1)
 	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 100_000)
 	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 64<<20)
-	c.CatchUpEntries = cmp.Or(c.CatchUpEntries, 10_000)
+	c.CatchUpEntries = cmp.Or(c.CatchUpEntries, min(10_000, c.SnapshotEntries))
 	c.CatchUpBytes = cmp.Or(c.CatchUpBytes, 16<<20)
 	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 1<<20)
 	c.MaxBatchesInFlight = cmp.Or(c.MaxBatchesInFlight, 1)
