@@ -72,6 +72,10 @@ var readRows = []exchange{
 	{name: "change it", method: "PUT", path: "/v1/kv/{p}k", body: "v2", status: 204},
 	{name: "now", path: "/v1/kv/{p}k?revision={rev}", status: 200, is: "v2"},
 	{name: "nothing there", path: "/v1/kv/{p}none", status: 404, code: "not_found", fields: []string{"Kvd-Revision", "*"}},
+	{name: "wait, and it does not come", path: "/v1/kv/{p}none?wait=200ms", status: 404, code: "not_found"},
+	{name: "wait, and it is there", path: "/v1/kv/{p}k?wait=30s", status: 200, is: "v2"},
+	{name: "wait for a change that was", path: "/v1/kv/{p}k?wait=30s", header: []string{"If-None-Match", `"1"`}, status: 200, is: "v2"},
+	{name: "wait for a change that does not come", path: "/v1/kv/{p}k?wait=200ms", header: []string{"If-None-Match", "{etag}"}, status: 304},
 	{name: "future", path: "/v1/kv/{p}k?revision=999999999", status: 400, code: "future_revision"},
 }
 
@@ -172,6 +176,7 @@ var clusterRows = []exchange{
 	{name: "ready", path: "/readyz", status: 200},
 	{name: "metrics", path: "/metrics", status: 200, has: []string{"kvd_"}},
 	{name: "version", path: "/version", status: 200},
+	{name: "OpenAPI", path: "/v1/openapi.json", status: 200, has: []string{`"openapi":`, `/v1/watch`}},
 	{name: "a member that is there", method: "POST", path: "/v1/members", body: `{"id":2,"peer_url":"http://127.0.0.1:1"}`, status: 409, code: "exists"},
 	{name: "no such member", method: "DELETE", path: "/v1/members/77", status: 404, code: "not_found"},
 	{name: "compact the future", method: "POST", path: "/v1/compact", body: `{"revision":999999999}`, status: 400, code: "future_revision"},
@@ -191,5 +196,8 @@ func refusalRows() []exchange {
 		{name: "no method", method: "POST", path: "/v1/kv/{p}k", body: "v", status: 405, code: "method_not_allowed", fields: []string{"Allow", "*"}},
 		{name: "a foreign page", method: "PUT", path: "/v1/kv/{p}k", body: "v", header: []string{"Sec-Fetch-Site", "cross-site"}, status: 403, code: "cross_origin"},
 		{name: "nothing was written", path: "/v1/kv/{p}k", status: 404, code: "not_found"},
+		{name: "wait for no time", path: "/v1/kv/{p}k?wait=0s", status: 400, code: "bad_parameter"},
+		{name: "watch the future", path: "/v1/watch?since=999999999", status: 400, code: "future_revision"},
+		{name: "watch by a typo", path: "/v1/watch?perfix=a", status: 400, code: "bad_parameter"},
 	}
 }

@@ -158,6 +158,7 @@ func TestRawRefusals(t *testing.T) {
 	for _, m := range []*member{leader, c.followers(leader)[0]} {
 		for _, tt := range []struct{ name, request, want, code string }{
 			{"a foreign Host", "GET /v1/kv/k HTTP/1.1\r\nHost: evil.example\r\n\r\n", "421", "bad_host"},
+			{"a foreign Host, of a watch", "GET /v1/watch HTTP/1.1\r\nHost: evil.example\r\n\r\n", "421", "bad_host"},
 			{"half a chunked body", "PUT /v1/kv/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "bad_body"},
 			{"headers without end", "GET /v1/kv/k HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", "431", ""},
 		} {

@@ -14,7 +14,7 @@ const (
 	heartbeatTicks   = 1        // fixed: a heartbeat each tick
 	maxMaxValueBytes = 16 << 20 // a value is part of one raft entry, which is one message and one WAL record
 	minQuotaBytes    = 1 << 20
-	maxFounders      = 9        // each further voter makes every write wait for more disks
+	maxFounders      = 9 // each further voter makes every write wait for more disks
 )
 
 // config is what "kvd serve" was asked to do. The zero value is not usable:

@@ -41,7 +41,8 @@ var allowed = map[string][]string{
 		internal + "kvstore", internal + "raftnode", internal + "transport",
 	},
 	internal + "archtest": {},
-	module + "/test":      {},
+	module + "/client":    {},
+	module + "/test":      {module + "/client"},
 	module + "/test/bare": {},
 }
 
@@ -63,6 +64,8 @@ var outside = []struct {
 		"the API sees narrow interfaces of its own, not raft"},
 	{internal + "raftnode", false, []string{"net"}, []string{"net/url"},
 		"a member reaches its peers through the Transport interface only"},
+	{module + "/client", true, []string{"go.etcd.io/", "go.uber.org/", "github.com/", "google.golang.org/", "golang.org/"}, nil,
+		"users' programs get the client and nothing else with it"},
 	{internal + "transport", false, []string{"go.etcd.io/"}, []string{"go.etcd.io/raft/v3/raftpb"},
 		"the transport carries messages and decides nothing about raft"},
 }

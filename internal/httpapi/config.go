@@ -36,9 +36,18 @@ type Config struct {
 	// ErrorLog takes what is nobody's fault but ours: answers with status 500,
 	// with their request id. nil: nowhere.
 	ErrorLog *log.Logger
+
+	MaxWatches    int           // watches and long polls at once, beyond which there is 429; 0: 20,000
+	ProgressEvery time.Duration // between two progress events of a watch; 0: 15 s
 }
 
 func (c Config) withDefaults() Config {
+	if c.MaxWatches == 0 {
+		c.MaxWatches = defaultMaxWatches
+	}
+	if c.ProgressEvery == 0 {
+		c.ProgressEvery = defaultProgressEvery
+	}
 	if c.MaxValueBytes == 0 {
 		c.MaxValueBytes = defaultMaxValueBytes
 	}
@@ -73,6 +82,9 @@ func (c Config) validate() error {
 	}
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
 		errs = append(errs, fmt.Errorf("timeout %v is not within 0 to %v", c.Timeout, maxTimeout))
+	}
+	if c.MaxWatches < 0 || c.ProgressEvery < 0 {
+		errs = append(errs, fmt.Errorf("at most %d watches, progress every %v", c.MaxWatches, c.ProgressEvery))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("httpapi: %w", err)

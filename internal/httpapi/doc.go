@@ -30,6 +30,22 @@
 // gone. A request with ?timeout= has a context of its own and ends when the
 // client goes.
 //
+// # Watches
+//
+// A watch is a [kvstore.Watcher] and a feed that writes what it returns. Nothing
+// is queued for it: while it waits it holds room for a few events and no buffer,
+// and while its client is slow a chunk and the few events that it is about to
+// tell. What comes next is in the history, and when that is gone it says reset
+// and ends.
+//
+// It has no deadline as a whole. Each write has one, so that a client that does
+// not read is cut off, and progress every 15 s finds one that is gone without a
+// word. One that has closed its connection, or its sending side, is missed at
+// once. Drain ends all watches: the one thing that another goroutine does to a
+// request, by its context and its deadlines.
+//
+// A long poll is a read, and a watch of one key where that read is no news.
+//
 // # Listings
 //
 // A listing shows one moment, a [kvstore.View], to its last page: the cursor

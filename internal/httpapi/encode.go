@@ -57,15 +57,19 @@ func appendBytes(dst []byte, name string, b []byte) []byte {
 }
 
 func appendBase64(dst, b []byte) []byte {
-	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, b)
-	return append(dst, '"')
+	return append(appendBase64Text(append(dst, '"'), b), '"')
 }
+
+func appendBase64Text(dst, b []byte) []byte { return base64.StdEncoding.AppendEncode(dst, b) }
 
 // appendString appends s, which is valid UTF-8, as a JSON string.
 func appendString[S string | []byte](dst []byte, s S) []byte {
+	return append(appendEscaped(append(dst, '"'), s), '"')
+}
+
+// appendEscaped appends what stands between the quotes of a JSON string.
+func appendEscaped[S string | []byte](dst []byte, s S) []byte {
 	const digits = "0123456789abcdef"
-	dst = append(dst, '"')
 	done := 0
 	for i := 0; i < len(s); i++ {
 		switch b := s[i]; {
@@ -103,6 +107,5 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 			}
 		}
 	}
-	dst = append(dst, s[done:]...)
-	return append(dst, '"')
+	return append(dst, s[done:]...)
 }

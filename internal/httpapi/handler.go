@@ -13,6 +13,8 @@ import (
 type Handler struct {
 	// Set by New.
 	cfg       Config
+	stopping  context.Context // done once draining: ends what would go on for long
+	stop      context.CancelFunc
 	router    *router
 	hosts     hostSet
 	origins   *http.CrossOriginProtection
@@ -37,14 +39,19 @@ func New(cfg Config) (*Handler, error) {
 		origins:   http.NewCrossOriginProtection(),
 		deadlines: deadlines{timeout: cfg.Timeout},
 	}
+	h.stopping, h.stop = context.WithCancel(context.Background())
 	h.gatherer = h.newGatherer()
 	return h, nil
 }
 
 // Drain makes every request that would change something fail with 503 stopping,
 // and readyz with it; those under way go on, and reads are served to the end.
-// It may be called more than once.
-func (h *Handler) Drain() { h.draining.Store(true) }
+// Watches end at once, and long polls as if their time were up. It may be called
+// more than once.
+func (h *Handler) Drain() {
+	h.draining.Store(true)
+	h.stop()
+}
 
 // ServeHTTP routes on the escaped path, runs the checks that hold on every
 // route, and turns what the action returns into an answer. The order matters:

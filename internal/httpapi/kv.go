@@ -17,9 +17,12 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, prefix string) (in
 	if err != nil {
 		return 0, err
 	}
-	p, err := parseParams(r.URL.RawQuery, paramsRead)
+	p, err := parseParams(r.URL.RawQuery, paramsRead|paramWait)
 	if err != nil {
 		return 0, err
+	}
+	if p.wait > 0 && p.revision > 0 {
+		return 0, badParameter("wait", "what was at a revision does not change")
 	}
 	match, none, err := readCondition(r.Header)
 	if err != nil {
@@ -40,6 +43,15 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, prefix string) (in
 	s.free()
 	if err != nil {
 		return 0, p.readFault(err)
+	}
+	if p.wait > 0 {
+		changed, err := h.await(w, r, &p, key, none, &got)
+		if err != nil {
+			return 0, err
+		}
+		if changed {
+			none = nil
+		}
 	}
 
 	// Conditions are judged for what exists only (RFC 9110, section 13.2.1).

@@ -216,7 +216,7 @@ func TestConsistency(t *testing.T) {
 // What a later release will understand must not be passed over by this one.
 func TestUnknownMeansRefused(t *testing.T) {
 	f := newFixture(t)
-	for _, query := range []string{"ca=1", "wait=30s", "prefix=a", "limit=1", "confirm=all"} {
+	for _, query := range []string{"ca=1", "prefix=a", "limit=1", "confirm=all"} {
 		name, _, _ := strings.Cut(query, "=")
 		doc := f.wantProblem(400, "bad_parameter", notApplied, "PUT", "/v1/kv/k?"+query, "v")
 		if doc.Parameter != name || !strings.Contains(doc.Detail, name) {
@@ -229,7 +229,7 @@ func TestUnknownMeansRefused(t *testing.T) {
 		f.wantProblem(400, "bad_parameter", "", "GET", "/v1/kv/k?"+query, "")
 		f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv/k?"+query, "")
 	}
-	for _, query := range []string{"max_stale=2s", "min_revision=1", "revision=1"} {
+	for _, query := range []string{"max_stale=2s", "wait=30s", "min_revision=1", "revision=1"} {
 		f.wantProblem(400, "bad_parameter", notApplied, "PUT", "/v1/kv/k?"+query, "v")
 		f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/kv/k?"+query, "")
 	}

@@ -24,6 +24,10 @@ var codeNames = [...]string{"aborted", "1xx", "2xx", "3xx", "4xx", "5xx"}
 type metrics struct {
 	inFlight atomic.Int64
 	requests [len(methodNames)][len(codeNames)]atomic.Uint64
+
+	watches     atomic.Int64 // open, long polls too
+	watchEvents atomic.Uint64
+	watchResets atomic.Uint64
 }
 
 func (m *metrics) done(method string, status int, err error) {
@@ -66,6 +70,9 @@ var (
 	descRequests = desc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
 	descInFlight = desc("http_requests_in_flight", "Requests being served.")
 	descDraining = desc("http_draining", "1 while new writes are refused because the process is stopping.")
+	descWatchers = desc("watchers", "Watches and long polls that are open.")
+	descWatched  = desc("watch_events_total", "Events sent to watchers.")
+	descResets   = desc("watch_resets_total", "Watches that fell behind the history.")
 	descBuild    = desc("build_info", "Always 1; the label tells the version.", "version")
 
 	descKeys     = desc("store_keys", "Keys in the store, as applied here.")
@@ -112,6 +119,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descInFlight, float64(m.inFlight.Load()))
 	gauge(descDraining, boolValue(c.h.draining.Load()))
 	gauge(descBuild, 1, c.h.cfg.Version)
+	gauge(descWatchers, float64(m.watches.Load()))
+	out <- prometheus.MustNewConstMetric(descWatched, prometheus.CounterValue, float64(m.watchEvents.Load()))
+	out <- prometheus.MustNewConstMetric(descResets, prometheus.CounterValue, float64(m.watchResets.Load()))
 
 	stats := c.h.cfg.Stats
 	gauge(descKeys, float64(stats.Len()))

@@ -52,6 +52,9 @@ const (
 
 // params are the query parameters of one request.
 type params struct {
+	watch *watchParams  // nil: none was given
+	wait  time.Duration // of a long poll; 0: not given
+
 	linearizable bool // asked for by name
 	stale        bool
 	maxStale     time.Duration // 0: not given
@@ -124,6 +127,26 @@ var parameters = []struct {
 	{"exclude", paramExclude, true, "the name of a check", func(p *params, v string) bool {
 		p.exclude = append(p.exclude, v)
 		return v != ""
+	}},
+	{"prefix", paramWatched, true, takesKey, func(p *params, v string) bool { return addKey(&p.watched().prefixes, v, setKey) }},
+	{"prefix_base64", paramWatched, true, takesBase64, func(p *params, v string) bool { return addKey(&p.watched().prefixes, v, setBase64) }},
+	{"key", paramWatched, true, "1 to 4096 bytes, percent-encoded", func(p *params, v string) bool {
+		return addKey(&p.watched().keys, v, setKey) && !p.watched().emptyKey()
+	}},
+	{"key_base64", paramWatched, true, "base64 of 1 to 4096 bytes", func(p *params, v string) bool {
+		return addKey(&p.watched().keys, v, setBase64) && !p.watched().emptyKey()
+	}},
+	{"since", paramSince, false, "a revision", func(p *params, v string) bool {
+		p.watched().hasSince = true
+		return setUint(&p.watched().since, v)
+	}},
+	{"events", paramEvents, false, "a list of put, delete and expire, each at most once", func(p *params, v string) bool {
+		return setEventTypes(&p.watched().types, v)
+	}},
+	{"wait", paramWait, false, "a duration such as 30s, above 0 and at most " + maxTimeout.String(), func(p *params, v string) bool {
+		d, err := time.ParseDuration(v)
+		p.wait = d
+		return err == nil && d > 0 && d <= maxTimeout
 	}},
 	{"prefix", paramPrefix, false, takesKey, func(p *params, v string) bool { return setKey(&p.of().prefix, v) }},
 	{"prefix_base64", paramPrefix, false, takesBase64, func(p *params, v string) bool { return setBase64(&p.of().prefix, v) }},

@@ -28,6 +28,7 @@ var (
 	errNotFound         = errors.New("not found")
 	errMethodNotAllowed = errors.New("method not allowed")
 	errPrecondition     = errors.New("precondition failed")
+	errTooManyWatches   = errors.New("too many watches")
 	errCrossOrigin      = errors.New("cross origin")
 	errBadHost          = errors.New("bad host")
 	errTooStale         = errors.New("too stale")
@@ -71,6 +72,7 @@ var problems = []problem{
 	{errBadKey, 400, "bad_key", "Bad key", notApplied, false, false},
 	{kvstore.ErrCompacted, 410, "compacted", "History was compacted", notApplied, false, false},
 	{kvstore.ErrFutureRevision, 400, "future_revision", "Revision is not reached yet", notApplied, false, false},
+	{errTooManyWatches, 429, "overloaded", "Too many watches", notApplied, true, false},
 	{errTooStale, 503, "too_stale", "This member's state is too old", notApplied, true, false},
 	{errKeyTooLong, 414, "key_too_long", "Key too long", notApplied, false, false},
 	{errBadParameter, 400, "bad_parameter", "Bad parameter", notApplied, false, false},

@@ -62,6 +62,8 @@ var routes = []resource{
 	{path: "/livez", actions: []action{{"GET", false, (*Handler).livez}}},
 	{path: "/readyz", actions: []action{{"GET", false, (*Handler).readyz}}},
 	{path: "/metrics", actions: []action{{"GET", false, (*Handler).serveMetrics}}},
+	{path: "/v1/watch", actions: []action{{"GET", false, (*Handler).watch}}},
+	{path: "/v1/openapi.json", actions: []action{{"GET", false, (*Handler).openapi}}},
 	{path: "/version", actions: []action{{"GET", false, (*Handler).version}}},
 }
 

@@ -16,6 +16,9 @@ type Store interface {
 	Get(ctx context.Context, key []byte, o kvstore.GetOptions) (kvstore.GetResult, error)
 	Put(ctx context.Context, key, value []byte, o kvstore.PutOptions) (kvstore.Result, error)
 	Delete(ctx context.Context, key []byte, o kvstore.DeleteOptions) (kvstore.Result, error)
+	// Watch begins to watch. It blocks until it is known from which revision on.
+	// Closing the watcher is the caller's.
+	Watch(ctx context.Context, o kvstore.WatchOptions) (*kvstore.Watcher, error)
 	// View freezes the store at one moment. It is immutable and costs nothing
 	// to hold, but for the history that it holds on to.
 	View(ctx context.Context, o kvstore.ReadOptions) (kvstore.View, error)

@@ -48,7 +48,7 @@ type DeleteOptions struct {
 type WriteOptions struct {
 	// IdempotencyKey names the request, so that it can be made again when its
 	// outcome is unknown: for ten minutes of the log's clock, and the newest
-	// 100,000 at most, the same request gets the Result of the first with Replayed
+	// 1,000,000 at most, the same request gets the Result of the first with Replayed
 	// and changes nothing, and another gets IdempotencyMismatch. At most
 	// MaxIdempotencyKeyBytes, or the Result is a BadCommand; "" is none.
 	IdempotencyKey string

@@ -14,11 +14,13 @@ func validRequestKey[T string | []byte](key T) bool {
 	return len(key) > 0 && len(key) <= MaxIdempotencyKeyBytes
 }
 
-// How long and how many requests are remembered. The oldest go first.
+// How long and how many requests are remembered. The oldest go first. A client
+// that retries for half a minute must find its key again while others write with
+// keys as fast as they can, some tens of thousands a second.
 const (
 	requestAge   = 600 * time.Second
-	requestMost  = 100_000
-	requestBytes = 64 << 20
+	requestMost  = 1_000_000
+	requestBytes = 512 << 20
 
 	// requestStep is how many one entry forgets for their age, so that it does not
 	// hold up the writes in it for long.
@@ -49,9 +51,14 @@ type requests struct {
 	next    uint64        // number of the next; they have no gaps
 	oldest  time.Duration // clock of the first
 	bytes   uint64        // cost of all
+
+	most      int    // requestMost, the same on all members; tests lower it
+	mostBytes uint64 // requestBytes, and so here
 }
 
-func newRequests() requests { return requests{records: newTree(), index: newTree()} }
+func newRequests() requests {
+	return requests{records: newTree(), index: newTree(), most: requestMost, mostBytes: requestBytes}
+}
 
 // record is one of the requests:
 //
@@ -175,7 +182,7 @@ func (m *Machine) request(cmd *command) Result {
 	}
 	x := record{cmd.sum, uint64(cmd.size), s.clock, op, cmd.inner.wantPrev, cmd.key, appendResult(nil, &r)}
 	s.sum += s.requests.add(&x, x.append(nil)).hash()
-	for s.requests.records.n > requestMost || s.requests.bytes > requestBytes {
+	for s.requests.records.n > s.requests.most || s.requests.bytes > s.requests.mostBytes {
 		s.forgetRequest()
 	}
 	return r

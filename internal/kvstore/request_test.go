@@ -128,12 +128,13 @@ func TestRequestsAreForgottenByAge(t *testing.T) {
 
 func TestRequestsAreForgottenByNumber(t *testing.T) {
 	m := NewMachine()
-	cmds := make([][]byte, requestMost+5)
+	m.state.requests.most = 1_000
+	cmds := make([][]byte, 1_005)
 	for i := range cmds {
 		cmds[i] = encodeRequest(fmt.Sprint(i), del("x"))
 	}
 	m.at(t, 0, cmds...)
-	if m.Requests() != requestMost {
+	if m.Requests() != 1_000 {
 		t.Errorf("%d requests", m.Requests())
 	}
 	for k, want := range map[string]bool{"4": false, "5": true, fmt.Sprint(len(cmds) - 1): true} {
@@ -146,11 +147,12 @@ func TestRequestsAreForgottenByNumber(t *testing.T) {
 
 func TestRequestsAreForgottenBySize(t *testing.T) {
 	m := NewMachine()
+	m.state.requests.mostBytes = 64 << 20
 	value := strings.Repeat("x", 1<<20)
 	apply(t, m, put("k", value))
 	for i := range 100 {
 		apply(t, m, encodeRequest(fmt.Sprint(i), put("k", value, true)))
-		if m.RequestBytes() > requestBytes {
+		if m.RequestBytes() > 64<<20 {
 			t.Fatalf("%d bytes", m.RequestBytes())
 		}
 	}

@@ -240,7 +240,7 @@ func TestRestoreRefusesLies(t *testing.T) {
 		{"lease that is longer than it is", leases + "\x01\x01" + lease(7, MinTTL, MinTTL+1)},
 		{"2^63 leases", leases + "\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"},
 		{"more requests than there were ever", requests + "\x01\x02"},
-		{"too many requests", requests + "\xff\xff\x7f\xa1\x8d\x06"},
+		{"too many requests", requests + "\xff\xff\x7f\xc1\x84\x3d"},
 		{"request of 2^63 bytes", requests + "\x01\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"},
 		{"request that is none", requests + "\x01\x01\x03abc"},
 		{"request without a key", requests + "\x01\x01" + request(record{op: OpPut, result: created})},
