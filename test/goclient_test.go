@@ -119,7 +119,7 @@ func TestGoClient(t *testing.T) {
 			})
 			must(err)
 			if rs := txn.Results; !txn.Succeeded || len(rs) != 5 || !rs[0].Created || string(rs[2].Item.Value) != "2" ||
-				rs[3].Count != 2 || !rs[3].More || rs[4].Deleted != 1 || string(rs[4].Prev.Value) != "x" {
+				rs[3].Count != 1 || !rs[3].More || rs[4].Deleted != 1 || string(rs[4].Prev.Value) != "x" {
 				t.Errorf("transaction: %+v", txn)
 			}
 
@@ -300,9 +300,9 @@ func TestGoClientFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
 	var seen atomic.Int64
 	background.Go(func() {
+		defer w.Close()
 		for ev, err := range w.Events() {
 			n, _ := strconv.ParseInt(string(ev.Item.Value), 10, 64)
 			if err != nil || n != seen.Load()+1 {
