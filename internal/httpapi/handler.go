@@ -22,6 +22,9 @@ type Handler struct {
 	metrics   metrics
 	gatherer  http.Handler
 
+	born time.Time
+
+	pace     pace // of all watches
 	draining atomic.Bool
 	listings atomic.Int64 // in lines, being written
 }
@@ -38,6 +41,7 @@ func New(cfg Config) (*Handler, error) {
 		hosts:     newHostSet(cfg.Hosts),
 		origins:   http.NewCrossOriginProtection(),
 		deadlines: deadlines{timeout: cfg.Timeout},
+		born:      time.Now(),
 	}
 	h.stopping, h.stop = context.WithCancel(context.Background())
 	h.gatherer = h.newGatherer()

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -139,6 +140,8 @@ var backlogs = sync.Pool{New: func() any { return new([manyEvents]kvstore.Event)
 // client does not read any more.
 func (h *Handler) copyEvents(ctx context.Context, f *feed, watcher *kvstore.Watcher) error {
 	few := make([]kvstore.Event, fewEvents)
+	gather := time.NewTimer(time.Hour)
+	defer gather.Stop()
 	buf, many := few, (*[manyEvents]kvstore.Event)(nil)
 	defer func() {
 		if many != nil {
@@ -168,6 +171,13 @@ func (h *Handler) copyEvents(ctx context.Context, f *feed, watcher *kvstore.Watc
 		case !backlog && many != nil:
 			backlogs.Put(many)
 			buf, many = few, nil
+		}
+		if pause := h.pace.wrote(time.Since(h.born)); pause > 0 && !backlog {
+			gather.Reset(pause - rand.N(pause/3))
+			select {
+			case <-gather.C:
+			case <-ctx.Done(): // Next tells
+			}
 		}
 	}
 }

@@ -82,6 +82,7 @@ func (p *params) watchOptions(header http.Header) (kvstore.WatchOptions, error) 
 		Since:    m.since,
 		FromNow:  !m.hasSince,
 		Types:    m.types,
+		Prev:     p.prev,
 		Stale:    p.stale,
 	}
 	if lines := header["Last-Event-Id"]; lines != nil {

@@ -27,7 +27,7 @@ func (t EventType) String() string {
 type Event struct {
 	Type EventType
 	Item       // of a delete or expiry: Key, ModRevision (the revision that did it), and nothing else
-	Prev *Item // the version before; nil if the key was not there
+	Prev *Item // the version before, if asked for; nil if the key was not there
 	Last bool  // no other event that this watcher gets has the same revision
 }
 
@@ -38,6 +38,7 @@ type WatchOptions struct {
 	Since          uint64      // events above this revision; ignored with FromNow
 	FromNow        bool        // events after the newest revision at the call
 	Types          []EventType // none: all
+	Prev           bool        // with the version before
 	Stale          bool        // do not ask anyone what the newest revision is
 }
 
@@ -90,14 +91,14 @@ func (it *item) eventType() EventType {
 // event is the change that made the version. What came before it is right for any
 // version that the event log has: compaction leaves each of them the one before,
 // unless that is a tombstone.
-func (it *item) event(last bool) Event {
+func (it *item) event(last, withPrev bool) Event {
 	e := Event{Type: it.eventType(), Last: last}
 	if it.deleted() {
 		e.Item = Item{Key: it.key(), ModRevision: it.modRevision}
 	} else {
 		e.Item = it.export()
 	}
-	if prev := it.prev.live(); prev != nil {
+	if prev := it.prev.live(); prev != nil && withPrev {
 		e.Prev = new(prev.export())
 	}
 	return e

@@ -11,7 +11,7 @@ func ExampleDB_Watch() {
 	m := kvstore.NewMachine()
 	db := kvstore.NewDB(m, &soloLog{machine: m})
 	ctx := context.Background()
-	w, _ := db.Watch(ctx, kvstore.WatchOptions{Prefixes: [][]byte{[]byte("app/")}})
+	w, _ := db.Watch(ctx, kvstore.WatchOptions{Prefixes: [][]byte{[]byte("app/")}, Prev: true})
 	defer w.Close()
 
 	db.Put(ctx, []byte("app/a"), []byte("1"), kvstore.PutOptions{})

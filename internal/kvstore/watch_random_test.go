@@ -212,7 +212,7 @@ func testWatchers(t *testing.T, seed uint64) {
 }
 
 func randomWatch(r *rand.Rand) WatchOptions {
-	o := WatchOptions{Stale: true}
+	o := WatchOptions{Stale: true, Prev: true}
 	if r.IntN(4) == 0 {
 		return o
 	}

@@ -20,6 +20,7 @@ func list(words string) (out [][]byte) {
 
 func watch(tb testing.TB, m *Machine, o WatchOptions) *Watcher {
 	tb.Helper()
+	o.Prev = true
 	w, err := m.watch(o)
 	if err != nil {
 		tb.Fatal(err)
@@ -179,7 +180,7 @@ func TestWatchFromWhatIsNotThere(t *testing.T) {
 	for since, want := range map[uint64]string{
 		0: "compacted 2", 1: "compacted 2", 2: "3=a:3(2). 4=a:4(3).", 3: "4=a:4(3).", 4: "", 5: "future", 1 << 63: "future",
 	} {
-		w, err := m.watch(WatchOptions{Since: since})
+		w, err := m.watch(WatchOptions{Since: since, Prev: true})
 		got := ""
 		switch gone, ok := errors.AsType[*CompactedError](err); {
 		case ok && errors.Is(err, ErrCompacted):

@@ -25,6 +25,7 @@ var errWatcherClosed = errors.New("watcher is closed")
 type Watcher struct {
 	m       *Machine
 	filter  watchFilter
+	prev    bool          // asked for
 	calledc chan struct{} // says that a group of its seats may have been called
 
 	// All events up to revision were seen, or with a key, of revision those up to
@@ -40,7 +41,7 @@ type Watcher struct {
 }
 
 func newWatcher(m *Machine, o WatchOptions) *Watcher {
-	w := &Watcher{m: m, filter: newWatchFilter(o), calledc: make(chan struct{}, 1)}
+	w := &Watcher{m: m, filter: newWatchFilter(o), prev: o.Prev, calledc: make(chan struct{}, 1)}
 	w.seats = make([]watchSeat, 0, len(w.filter.keys)+len(w.filter.prefixes))
 	for _, k := range w.filter.keys {
 		w.seats = append(w.seats, watchSeat{w: w, name: string(k)})
@@ -110,7 +111,7 @@ func (w *Watcher) scan(buf []Event) (n int) {
 			if n == len(buf) {
 				return n
 			}
-			buf[n] = h.event(e.revision > h.modRevision)
+			buf[n] = h.event(e.revision > h.modRevision, w.prev)
 			w.held = nil
 			n++
 		}
@@ -124,7 +125,7 @@ func (w *Watcher) scan(buf []Event) (n int) {
 	}
 	// Entries are applied whole: no more of the last revision is to come.
 	if w.held != nil {
-		buf[n] = w.held.event(true)
+		buf[n] = w.held.event(true, w.prev)
 		w.held = nil
 		n++
 	}
