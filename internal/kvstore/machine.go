@@ -13,6 +13,11 @@ import (
 type Machine struct {
 	types types // owned by the goroutine that applies
 
+	// How many requests are remembered, and how many bytes of them: the same on all
+	// members. Only tests change them, before the first entry.
+	requestMost  int
+	requestBytes uint64
+
 	// The applying goroutine alone takes the write side, so that it may read
 	// state without. It does so once an entry: after each time, it would have to
 	// wait until the readers that it let in have been scheduled and are done.
@@ -43,7 +48,7 @@ type state struct {
 
 // NewMachine returns an empty store at revision 0, before the first entry.
 func NewMachine() *Machine {
-	return &Machine{types: newTypes(), state: newState()}
+	return &Machine{types: newTypes(), requestMost: requestMost, requestBytes: requestBytes, state: newState()}
 }
 
 func newState() state {

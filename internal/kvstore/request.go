@@ -51,14 +51,9 @@ type requests struct {
 	next    uint64        // number of the next; they have no gaps
 	oldest  time.Duration // clock of the first
 	bytes   uint64        // cost of all
-
-	most      int    // requestMost, the same on all members; tests lower it
-	mostBytes uint64 // requestBytes, and so here
 }
 
-func newRequests() requests {
-	return requests{records: newTree(), index: newTree(), most: requestMost, mostBytes: requestBytes}
-}
+func newRequests() requests { return requests{records: newTree(), index: newTree()} }
 
 // record is one of the requests:
 //
@@ -182,7 +177,7 @@ func (m *Machine) request(cmd *command) Result {
 	}
 	x := record{cmd.sum, uint64(cmd.size), s.clock, op, cmd.inner.wantPrev, cmd.key, appendResult(nil, &r)}
 	s.sum += s.requests.add(&x, x.append(nil)).hash()
-	for s.requests.records.n > s.requests.most || s.requests.bytes > s.requests.mostBytes {
+	for s.requests.records.n > m.requestMost || s.requests.bytes > m.requestBytes {
 		s.forgetRequest()
 	}
 	return r

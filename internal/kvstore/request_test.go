@@ -128,7 +128,7 @@ func TestRequestsAreForgottenByAge(t *testing.T) {
 
 func TestRequestsAreForgottenByNumber(t *testing.T) {
 	m := NewMachine()
-	m.state.requests.most = 1_000
+	m.requestMost = 1_000
 	cmds := make([][]byte, 1_005)
 	for i := range cmds {
 		cmds[i] = encodeRequest(fmt.Sprint(i), del("x"))
@@ -147,7 +147,7 @@ func TestRequestsAreForgottenByNumber(t *testing.T) {
 
 func TestRequestsAreForgottenBySize(t *testing.T) {
 	m := NewMachine()
-	m.state.requests.mostBytes = 64 << 20
+	m.requestBytes = 64 << 20
 	value := strings.Repeat("x", 1<<20)
 	apply(t, m, put("k", value))
 	for i := range 100 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -158,13 +159,15 @@ type progress struct {
 	revision uint64
 }
 
+var watchSeed = flag.Uint64("watch.seed", 0, "run only TestWatchersAgainstHistory of this seed")
+
 // TestWatchersAgainstHistory lets 16 watchers with random filters, of which some
 // are slow and all resume now and then, see a random history with compactions and
 // installed snapshots, and compares what each got with the whole of it.
 func TestWatchersAgainstHistory(t *testing.T) {
 	seeds := []uint64{1, 2, 3, rand.Uint64()}
-	if *seedFlag != 0 {
-		seeds = []uint64{*seedFlag}
+	if *watchSeed != 0 {
+		seeds = []uint64{*watchSeed}
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
