@@ -15,8 +15,8 @@
 //	KVD_FAULT_SECONDS=600    how long TestFaults loads and breaks the cluster (30)
 //	KVD_FAULT_SEED=7         which faults in which order (random, printed)
 //	KVD_TEST_LOGS=dir        keep the whole logs of the members of failed tests there
-//	KVD_INCREMENT_SECONDS=60 how long TestIncrements does (15), and with the same seed
-//	KVD_WATCH_SECONDS=60     how long TestWatchFaults does (20), and with the same seed
+//	KVD_INCREMENT_SECONDS=60 how long TestIncrements does (8), and with the same seed
+//	KVD_WATCH_SECONDS=60     how long TestWatchFaults does (15), and with the same seed
 //	KVD_BENCH_WATCH=1        run TestIdleWatchers and TestFanOut in full (make bench-watch)
 //	KVD_BENCH_KEYS=1         run TestMillionKeys (make bench-keys)
 //	KVD_BENCH_WRK=1          run TestWrkRatios, which needs wrk (make bench-wrk)

@@ -271,7 +271,7 @@ func TestGoClientFaults(t *testing.T) {
 	})
 
 	done := make(chan struct{})
-	end := time.AfterFunc(12*time.Second, sync.OnceFunc(func() { close(done) }))
+	end := time.AfterFunc(8*time.Second, sync.OnceFunc(func() { close(done) }))
 	defer func() {
 		if end.Stop() {
 			close(done)

@@ -18,7 +18,7 @@ import (
 // after moments, as if cut off, and send the same again, blindly, to anybody:
 // each increment that was meant must count once.
 func TestIncrements(t *testing.T) {
-	seconds := envNumber(t, "KVD_INCREMENT_SECONDS", 15)
+	seconds := envNumber(t, "KVD_INCREMENT_SECONDS", 8)
 	seed := envNumber(t, "KVD_FAULT_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("KVD_FAULT_SEED=%d", seed)
 	c := startCluster(t, 3, "--tick", "50ms", "--snapshot-entries", "1000")

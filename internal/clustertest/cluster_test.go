@@ -326,3 +326,26 @@ func TestSingleVoterReadsAfterCrash(t *testing.T) {
 		})
 	}
 }
+
+// TestNewLeaderIsFresh: from the moment it leads, a leader's own state is as new as
+// any. Its first tick may be far away.
+func TestNewLeaderIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(t, 1, 3, raftnode.Config{})
+		defer c.Close()
+		c.StartAll()
+		for range 10_000 {
+			for _, m := range c.Members() {
+				if !m.Node().Leads() {
+					continue
+				}
+				if age, ok := m.Node().Staleness(); !ok || age > 10*time.Millisecond {
+					t.Errorf("it has led for a millisecond at most, and is %v old, %v", age, ok)
+				}
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Error("no leader")
+	})
+}

@@ -360,3 +360,22 @@ func TestSnapshotReportsWriteErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestRestoreForgetsTheMoment: a view that was taken of the state before is not
+// given to who asks after.
+func TestRestoreForgetsTheMoment(t *testing.T) {
+	from := NewMachine()
+	apply(t, from, put("k", "new"), put("other", "x"))
+	m := NewMachine()
+	apply(t, m, put("k", "old"))
+	if _, err := m.view(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Restore(bytes.NewReader(snapshotOf(t, from))); err != nil {
+		t.Fatal(err)
+	}
+	v, err := m.view(0)
+	if it, _ := v.Get(key("k")); err != nil || string(it.Value) != "new" || v.Revision() != 2 {
+		t.Errorf("got %q at revision %d, %v", it.Value, v.Revision(), err)
+	}
+}

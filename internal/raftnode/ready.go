@@ -75,6 +75,9 @@ func (l *loop[R]) follow(rd raft.Ready) {
 		return
 	}
 	was := l.view
+	if next.state == raft.StateLeader && was.state != raft.StateLeader {
+		l.n.heard(time.Now()) // a majority has just voted
+	}
 	l.view = next
 	l.n.view.Store(&next)
 	if next.leader == was.leader && next.term == was.term {
