@@ -14,15 +14,17 @@ const (
 	paceWrites = 400
 
 	// pacePause is how far the writes of one watch then lie apart.
-	pacePause = 35 * time.Millisecond
+	pacePause = 30 * time.Millisecond
 )
 
 // pace keeps many watches of what changes all the time from taking the member's
 // processors for themselves. A write to a socket costs some 20 µs however little it
 // carries, and a thousand watches of a key that changes a hundred times a second
-// come to two cores. When all watches together write too often, each of them gathers
-// for a moment after a write what comes, and sends it in one. Below that
-// every event is sent at once.
+// come to two cores: PUTs then waited 69 ms (p99). When all watches together write
+// too often, each of them gathers for a moment after a write what comes, and sends
+// it in one: PUTs wait 18 ms, and events come 33 ms after them instead of 71 (make
+// bench-watch; 2 cores for three members and the clients, 2026-11-23). Below that every
+// event is sent at once.
 type pace struct {
 	began  atomic.Int64 // when the window did, in nanoseconds since the first one
 	writes atomic.Int64 // in the window
