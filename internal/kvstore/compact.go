@@ -25,9 +25,19 @@ func (s *state) compact(revision uint64) Result {
 			continue
 		}
 		base := s.events.at(i).it
-		at := i
+		at, gone := i, uint64(0)
 		for old := base.prev; old != nil; old = old.prev {
+			if old.modRevision <= s.compacted {
+				// The newest version of then: what is older is forgotten already, and
+				// so is this one if it is a tombstone.
+				if !old.forgotten(s.compacted) {
+					s.forget(old)
+					gone++
+				}
+				break
+			}
 			s.forget(old)
+			gone++
 			if at >= 0 {
 				if at = s.events.index(old, at); at >= 0 {
 					done[at] = true
@@ -38,7 +48,7 @@ func (s *state) compact(revision uint64) Result {
 			s.forget(base)
 		}
 		if base.prev != nil || base.deleted() {
-			s.shorten(base)
+			s.shorten(base, gone)
 		}
 	}
 	s.events.drop(n)
@@ -57,13 +67,25 @@ func (s *state) forget(it *item) {
 	s.history -= it.cost()
 }
 
-// shorten makes base the oldest version of its key, or drops it too if it is a
-// tombstone.
-func (s *state) shorten(base *item) {
+// shorten drops base if it is a tombstone that nothing follows, and otherwise makes
+// it the oldest version of its key, now or later: to do it means to copy all newer
+// versions, so a key that is written all the time is left until it has about as
+// many versions too many as it keeps. Nobody gets to see those, since no read,
+// watch or snapshot goes back beyond the newest version of s.compacted.
+func (s *state) shorten(base *item, gone uint64) {
 	at := s.tree.find(base.kv)
 	newest := at.item()
 	if newest == base && base.deleted() {
 		s.tree.remove(at)
+		return
+	}
+	kept := newest.version
+	if !base.deleted() && base.createRevision == newest.createRevision {
+		kept -= base.version
+	}
+	// Now and then, as often as it takes: that needs no count of what is too many. It
+	// may differ from member to member, since nothing of the state depends on it.
+	if kept > gone && (base.modRevision*0x9e3779b97f4a7c15)>>32%kept >= gone {
 		return
 	}
 	var head *item

@@ -172,3 +172,33 @@ func TestDeleteRangeCopiesOnlyWhatChanges(t *testing.T) {
 	}
 	checkState(t, m)
 }
+
+// TestChainsOfHotKeys: a key that is written all the time is not copied with each
+// compaction, and what it holds too much is in proportion to what it keeps.
+func TestChainsOfHotKeys(t *testing.T) {
+	const kept, step, rounds = 1_000, 50, 400
+	m := NewMachine()
+	longest, total, copies := 0, 0, 0
+	for i := range kept + rounds*step {
+		apply(t, m, put("k", "v"))
+		if i < kept || i%step != 0 {
+			continue
+		}
+		before := m.state.tree.get(key("k"))
+		apply(t, m, encodeCompact(m.Revision()-kept))
+		newest := m.state.tree.get(key("k"))
+		if newest != before {
+			copies++
+		}
+		length := 0
+		for it := newest; it != nil; it = it.prev {
+			length++
+		}
+		longest, total = max(longest, length), total+length
+	}
+	if mean := total / rounds; copies < rounds*step/kept/3 || copies > rounds*step/kept*3 || mean > 3*kept || longest > 10*kept {
+		t.Errorf("%d copies in %d rounds, %d versions on average, %d at most, %d kept", copies, rounds, mean, longest, kept)
+	}
+	checkState(t, m)
+	checkState(t, restored(t, snapshotOf(t, m)))
+}

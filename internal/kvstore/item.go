@@ -35,7 +35,7 @@ type item struct {
 	modRevision    uint64
 	version        uint64
 
-	prev *item // the version before, nil when there is none or it is compacted
+	prev *item // the version before, nil when there is none; one that is compacted may still be there
 }
 
 // newItem copies key and value: they may alias a buffer far larger than they.
@@ -68,6 +68,10 @@ func (it *item) live() *item {
 	}
 	return it
 }
+
+// forgotten says of the newest version of its key at compacted that it went with the
+// others: that the key was not there is told by nothing being there.
+func (it *item) forgotten(compacted uint64) bool { return it.modRevision <= compacted && it.deleted() }
 
 // asOf returns the version of a key that was there at revision, nil for none.
 func (it *item) asOf(revision uint64) *item {

@@ -18,7 +18,7 @@ const (
 	// stepMost bounds how long one compaction holds up the writes behind it: 3 µs
 	// for each change of a key of its own among a million. All changes of one
 	// revision go together, however many.
-	stepMost = 8 << 10
+	stepMost = 2 << 10
 )
 
 func (r Retention) withDefaults() Retention {

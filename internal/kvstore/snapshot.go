@@ -135,11 +135,14 @@ func (f *frozen) write(w *bufio.Writer) error {
 	}
 	var chain []*item // newest first
 	for it := range f.view.all() {
-		for chain = chain[:0]; it != nil; it = it.prev {
+		for chain = chain[:0]; it != nil && !it.forgotten(f.compacted); it = it.prev {
 			chain = append(chain, it)
+			if it.modRevision <= f.compacted {
+				break // what is older is forgotten, and perhaps there still
+			}
 		}
 		for i := len(chain) - 1; i >= 0; i-- {
-			if err := writeVersion(w, chain[i]); err != nil {
+			if err := writeVersion(w, chain[i], i == len(chain)-1); err != nil {
 				return err
 			}
 		}
@@ -174,7 +177,7 @@ func (f *frozen) writeRequests(w *bufio.Writer) error {
 	return nil
 }
 
-func writeVersion(w *bufio.Writer, it *item) error {
+func writeVersion(w *bufio.Writer, it *item, oldest bool) error {
 	b := w.AvailableBuffer()
 	if it.deleted() {
 		tag := byte(snapshotDelete)
@@ -189,7 +192,7 @@ func writeVersion(w *bufio.Writer, it *item) error {
 		first, again = snapshotMortalKey, snapshotMortalAgain
 	}
 	body := it.kv[:cap(it.kv)]
-	if it.prev == nil {
+	if oldest {
 		b = append(b, first)
 		b = binary.AppendUvarint(b, uint64(len(it.key())))
 		b = binary.AppendUvarint(b, uint64(len(it.value())))
