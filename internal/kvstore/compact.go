@@ -61,6 +61,10 @@ func (s *state) compact(revision uint64) Result {
 	return r
 }
 
+// smallVersion is up to how many bytes of key and value a version may stay for a
+// while after it was forgotten.
+const smallVersion = 512
+
 // forget takes a superseded version or a tombstone out of the totals.
 func (s *state) forget(it *item) {
 	s.sum -= it.hash()
@@ -71,7 +75,8 @@ func (s *state) forget(it *item) {
 // it the oldest version of its key, now or later: to do it means to copy all newer
 // versions, so a key that is written all the time is left until it has about as
 // many versions too many as it keeps. Nobody gets to see those, since no read,
-// watch or snapshot goes back beyond the newest version of s.compacted.
+// watch or snapshot goes back beyond the newest version of s.compacted. Versions that
+// are large go at once: to copy one costs the same, to keep it much more.
 func (s *state) shorten(base *item, gone uint64) {
 	at := s.tree.find(base.kv)
 	newest := at.item()
@@ -85,7 +90,7 @@ func (s *state) shorten(base *item, gone uint64) {
 	}
 	// Now and then, as often as it takes: that needs no count of what is too many. It
 	// may differ from member to member, since nothing of the state depends on it.
-	if kept > gone && (base.modRevision*0x9e3779b97f4a7c15)>>32%kept >= gone {
+	if base.size() <= smallVersion && kept > gone && (base.modRevision*0x9e3779b97f4a7c15)>>32%kept >= gone {
 		return
 	}
 	var head *item

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -174,31 +175,38 @@ func TestDeleteRangeCopiesOnlyWhatChanges(t *testing.T) {
 }
 
 // TestChainsOfHotKeys: a key that is written all the time is not copied with each
-// compaction, and what it holds too much is in proportion to what it keeps.
+// compaction, and what it holds too much is in proportion to what it keeps; where
+// versions are large it is nothing.
 func TestChainsOfHotKeys(t *testing.T) {
 	const kept, step, rounds = 1_000, 50, 400
-	m := NewMachine()
-	longest, total, copies := 0, 0, 0
-	for i := range kept + rounds*step {
-		apply(t, m, put("k", "v"))
-		if i < kept || i%step != 0 {
-			continue
+	for _, c := range []struct{ size, copiesLeast, copiesMost, lengthMean, lengthMost int }{
+		{1, rounds * step / kept / 3, rounds * step / kept * 3, 3 * kept, 10 * kept},
+		{smallVersion, rounds - 1, rounds - 1, kept + 1, kept + 1}, // and the key; the first has nothing to cut
+	} {
+		m := NewMachine()
+		value := strings.Repeat("v", c.size)
+		longest, total, copies := 0, 0, 0
+		for i := range kept + rounds*step {
+			apply(t, m, put("k", value))
+			if i < kept || i%step != 0 {
+				continue
+			}
+			before := m.state.tree.get(key("k"))
+			apply(t, m, encodeCompact(m.Revision()-kept))
+			newest := m.state.tree.get(key("k"))
+			if newest != before {
+				copies++
+			}
+			length := 0
+			for it := newest; it != nil; it = it.prev {
+				length++
+			}
+			longest, total = max(longest, length), total+length
 		}
-		before := m.state.tree.get(key("k"))
-		apply(t, m, encodeCompact(m.Revision()-kept))
-		newest := m.state.tree.get(key("k"))
-		if newest != before {
-			copies++
+		if mean := total / rounds; copies < c.copiesLeast || copies > c.copiesMost || mean > c.lengthMean || longest > c.lengthMost {
+			t.Errorf("values of %d bytes: %d copies in %d rounds, %d versions on average, %d at most, %d kept", c.size, copies, rounds, mean, longest, kept)
 		}
-		length := 0
-		for it := newest; it != nil; it = it.prev {
-			length++
-		}
-		longest, total = max(longest, length), total+length
+		checkState(t, m)
+		checkState(t, restored(t, snapshotOf(t, m)))
 	}
-	if mean := total / rounds; copies < rounds*step/kept/3 || copies > rounds*step/kept*3 || mean > 3*kept || longest > 10*kept {
-		t.Errorf("%d copies in %d rounds, %d versions on average, %d at most, %d kept", copies, rounds, mean, longest, kept)
-	}
-	checkState(t, m)
-	checkState(t, restored(t, snapshotOf(t, m)))
 }

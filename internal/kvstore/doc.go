@@ -62,8 +62,9 @@
 // age and the size of what there is. A log of the changes in the order of their
 // revisions says which keys it concerns; no other is touched. Versions never
 // change: a chain is cut by putting a shorter copy of it into the tree, and views
-// keep what they have. A long chain is not copied each time: what is forgotten stays
-// behind it, unseen, until there is about as much of it as of the rest.
+// keep what they have. A long chain of small versions is not copied each time:
+// what is forgotten stays behind it, unseen and not counted, until there is about as
+// much of it as of the rest.
 //
 // # Watches
 //

@@ -196,7 +196,7 @@ func FuzzApply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 10_000 {
-			t.Skip("a long log finds nothing that a short one does not")
+			return // a long log finds nothing that a short one does not
 		}
 		one, two := NewMachine(), NewMachine()
 		index := uint64(0)
