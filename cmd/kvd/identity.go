@@ -15,7 +15,7 @@ const joinCheckTimeout = time.Second
 
 // checkOwner refuses a data directory that belongs to another member than the
 // one the flags ask for: it holds a vote and a log that only its owner may use.
-func checkOwner(cfg *config, owner raftnode.Identity) error {
+func checkOwner(cfg *config, owner raftnode.Identity, begin *founding) error {
 	var differs, remedies []string
 	if cfg.claimsID() && cfg.ID != owner.Member {
 		differs = append(differs, fmt.Sprintf("%s asks for member %d", cfg.flag("id"), cfg.ID))
@@ -25,9 +25,14 @@ func checkOwner(cfg *config, owner raftnode.Identity) error {
 		differs = append(differs, fmt.Sprintf("%s asks for %s", cfg.flag("name"), cfg.Name))
 		remedies = append(remedies, "--name "+owner.Name)
 	}
-	if id := foundingClusterID(cfg.founders); len(cfg.founders) > 0 && id != owner.Cluster {
-		differs = append(differs, fmt.Sprintf("%s founds cluster %s", cfg.flag("cluster"), formatClusterID(id)))
-		remedies = append(remedies, "the --cluster that it was founded with (or none)")
+	switch {
+	case len(cfg.founders) == 0:
+	case begin == nil:
+		differs = append(differs, fmt.Sprintf("%s founds a cluster, and this member was no founder", cfg.flag("cluster")))
+		remedies = append(remedies, "no --cluster")
+	case !begin.knows(cfg.founders):
+		differs = append(differs, fmt.Sprintf("%s is not the list that it was founded with, %s", cfg.flag("cluster"), formatFounders(begin.Founders)))
+		remedies = append(remedies, "that list (or no --cluster)")
 	}
 	if len(differs) == 0 {
 		return nil
@@ -66,17 +71,4 @@ func checkJoined(ctx context.Context, cfg *config, owner raftnode.Identity) (see
 func foreignDirectory(cfg *config, owner raftnode.Identity, but, remedy string) error {
 	return exitWith(exitDataDir, "data directory %s belongs to member %d (%s) of cluster %s, but %s; start it with %s, or use another --data-dir",
 		cfg.DataDir, owner.Member, owner.Name, formatClusterID(owner.Cluster), but, remedy)
-}
-
-// foundingClusterID is the id of the cluster that founders begin.
-func foundingClusterID(founders []founder) uint64 {
-	return raftnode.FoundingClusterID(nodeFounders(founders))
-}
-
-func nodeFounders(founders []founder) []raftnode.Founder {
-	list := make([]raftnode.Founder, len(founders))
-	for i, f := range founders {
-		list[i] = raftnode.Founder{ID: f.ID, PeerURL: f.PeerURL}
-	}
-	return list
 }

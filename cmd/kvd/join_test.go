@@ -101,7 +101,7 @@ func joinConfig(t *testing.T, url string, args ...string) *config {
 
 const ownURL = "http://127.0.0.1:42379"
 
-var founding = []memberDocument{
+var threeMembers = []memberDocument{
 	{ID: 1, PeerURL: "http://127.0.0.1:12379", Started: true},
 	{ID: 2, PeerURL: "http://127.0.0.1:22379", Started: true},
 }
@@ -127,21 +127,21 @@ func TestJoin(t *testing.T) {
 		id      uint64
 		posted  []newMemberDocument
 	}{
-		{"adds itself", nil, founding, nil, 9, asks(0, "")},
-		{"adds itself by id and name", []string{"--id", "5", "--name", "db5"}, founding, nil, 5, asks(5, "db5")},
-		{"was added before", nil, append(founding[:2:2], added), nil, 4, nil},
-		{"was added before under its id", []string{"--id", "4"}, append(founding[:2:2], added), nil, 4, nil},
-		{"waits for a leader", nil, founding, func(f *fakeMember) { f.down = 2 }, 9, asks(0, "")},
-		{"waits for another change", nil, founding, func(f *fakeMember) {
+		{"adds itself", nil, threeMembers, nil, 9, asks(0, "")},
+		{"adds itself by id and name", []string{"--id", "5", "--name", "db5"}, threeMembers, nil, 5, asks(5, "db5")},
+		{"was added before", nil, append(threeMembers[:2:2], added), nil, 4, nil},
+		{"was added before under its id", []string{"--id", "4"}, append(threeMembers[:2:2], added), nil, 4, nil},
+		{"waits for a leader", nil, threeMembers, func(f *fakeMember) { f.down = 2 }, 9, asks(0, "")},
+		{"waits for another change", nil, threeMembers, func(f *fakeMember) {
 			f.failures = append(f.failures, problem(409, "config_change_pending"))
 		}, 9, append(asks(0, ""), asks(0, "")...)},
-		{"finds itself after a lost answer", nil, founding, func(f *fakeMember) {
+		{"finds itself after a lost answer", nil, threeMembers, func(f *fakeMember) {
 			f.failures = append(f.failures, func(w http.ResponseWriter) {
 				f.add(newMemberDocument{ID: 7, PeerURL: ownURL})
 				problem(504, "outcome_unknown")(w)
 			})
 		}, 7, asks(0, "")},
-		{"finds itself when a lost attempt wins", nil, founding, func(f *fakeMember) {
+		{"finds itself when a lost attempt wins", nil, threeMembers, func(f *fakeMember) {
 			f.failures = append(f.failures, func(w http.ResponseWriter) {
 				f.add(newMemberDocument{ID: 7, PeerURL: ownURL})
 				problem(409, "exists")(w)
@@ -159,7 +159,7 @@ func TestJoin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := place{cluster: testCluster, member: tt.id, seeds: seedsOf(founding)}
+			want := place{cluster: testCluster, member: tt.id, seeds: seedsOf(threeMembers)}
 			if !reflect.DeepEqual(p, want) {
 				t.Errorf("place = %+v, want %+v", p, want)
 			}
@@ -180,13 +180,13 @@ func TestJoinRefused(t *testing.T) {
 		code    int
 		want    []string
 	}{
-		{"has run before", nil, append(founding[:2:2], ran), nil, exitDataDir,
+		{"has run before", nil, append(threeMembers[:2:2], ran), nil, exitDataDir,
 			[]string{"member 4 of cluster 0123456789abcdef has already run", "curl -X DELETE", "/v1/members/4", "without --id"}},
-		{"is known under another id", []string{"--id", "5"}, append(founding[:2:2], ran), nil, exitUsage, []string{"--id", "member 4", "--id 4"}},
-		{"asks for the id of another", []string{"--id", "2"}, founding, nil, exitUsage, []string{"--id: 2 is the id of http://127.0.0.1:22379"}},
-		{"asks for an id of the past", []string{"--id", "3"}, founding, problem(409, "id_removed"), exitUsage, []string{"--id: 3 was removed", "used once"}},
-		{"is refused", nil, founding, problem(400, "bad_parameter"), exitUsage, []string{"--join", "400 bad_parameter: because"}},
-		{"by another name", nil, founding, problem(421, "bad_host"), exitUsage, []string{"--join", "421 bad_host"}},
+		{"is known under another id", []string{"--id", "5"}, append(threeMembers[:2:2], ran), nil, exitUsage, []string{"--id", "member 4", "--id 4"}},
+		{"asks for the id of another", []string{"--id", "2"}, threeMembers, nil, exitUsage, []string{"--id: 2 is the id of http://127.0.0.1:22379"}},
+		{"asks for an id of the past", []string{"--id", "3"}, threeMembers, problem(409, "id_removed"), exitUsage, []string{"--id: 3 was removed", "used once"}},
+		{"is refused", nil, threeMembers, problem(400, "bad_parameter"), exitUsage, []string{"--join", "400 bad_parameter: because"}},
+		{"by another name", nil, threeMembers, problem(421, "bad_host"), exitUsage, []string{"--join", "421 bad_host"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,10 +18,11 @@ func TestClusterGrowsAndShrinks(t *testing.T) {
 	place := func(id int, args ...string) []string {
 		return append([]string{"--data-dir", filepath.Join(dir, fmt.Sprint(id)), "--compat=raftexample"}, args...)
 	}
-	members, founders := map[int]*running{}, foundingArgs(t, 3)
+	founders := foundingArgs(t, 3)
 	for id, args := range founders {
-		members[id] = start(t, place(id, args...)...)
+		founders[id] = place(id, args...)
 	}
+	members := startTogether(t, founders)
 	members[1].do("PUT", "/my-key", "hello", http.StatusNoContent)
 
 	four := place(4, "--join", members[2].client, "--name", "fourth", "--listen-peer", freeAddress(t))
@@ -45,7 +46,7 @@ func TestClusterGrowsAndShrinks(t *testing.T) {
 	if code, last := members[3].wait(); code != exitRemoved || !strings.Contains(last, "member 3 (n3) was removed") {
 		t.Errorf("removed member ended with %d: %s", code, last)
 	}
-	code, last := launch(t, place(3, founders[3]...)...).wait()
+	code, last := launch(t, founders[3]...).wait()
 	if code != exitRemoved {
 		t.Errorf("removed member, started again, ended with %d: %s", code, last)
 	}
@@ -72,10 +73,11 @@ func waitForVoters(t *testing.T, m *running, n int) {
 
 // A member that stops hands its leadership on, and finishes what it has begun.
 func TestStopUnderLoad(t *testing.T) {
-	members := map[int]*running{}
-	for id, args := range foundingArgs(t, 3) {
-		members[id] = start(t, append(args, "--data-dir", t.TempDir())...)
+	founders := foundingArgs(t, 3)
+	for id, args := range founders {
+		founders[id] = append(args, "--data-dir", t.TempDir())
 	}
+	members := startTogether(t, founders)
 	var status struct {
 		Leader int `json:"leader"`
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -103,11 +104,14 @@ func hosts(cfg *config) []string {
 
 // run runs the member until ctx ends, which is a clean stop, or a part of it
 // fails. The node must be open.
-func (m *member) run(ctx context.Context) error {
+func (m *member) run(ctx context.Context, founding http.Handler) error {
 	s := newStack(6)
 	s.start(ctx, "peer server", func(ctx context.Context) error {
 		// Messages that are lost are sent again, so peers need no patience.
-		return serveUntil(ctx, newPeerServer(m.trans.Handler(), debugLog(m.lg, "peer")), m.ls.peer, 0)
+		mux := http.NewServeMux()
+		mux.Handle("GET "+foundingPath, founding)
+		mux.Handle("/", m.trans.Handler())
+		return serveUntil(ctx, newPeerServer(mux, debugLog(m.lg, "peer")), m.ls.peer, 0)
 	})
 	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.node) })
 	s.start(ctx, raftPart, func(ctx context.Context) error { return m.node.Run(ctx, m.trans) })
@@ -157,6 +161,9 @@ const comeBack = "to bring the machine back, start it on an empty --data-dir wit
 
 // explain gives an error of raftnode its exit code and its last words.
 func explain(cfg *config, err error) error {
+	if _, told := errors.AsType[*exitError](err); told {
+		return err
+	}
 	switch {
 	case err == nil:
 		return nil

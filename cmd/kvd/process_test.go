@@ -31,6 +31,26 @@ type running struct {
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := launch(t, args...)
+	r.waitServing(args)
+	return r
+}
+
+// startTogether starts members that found a cluster: none serves before all run.
+func startTogether(t *testing.T, argsByID map[int][]string) map[int]*running {
+	t.Helper()
+	members := map[int]*running{}
+	for id, args := range argsByID {
+		members[id] = launch(t, args...)
+	}
+	for id, m := range members {
+		m.waitServing(argsByID[id])
+	}
+	return members
+}
+
+func (r *running) waitServing(args []string) {
+	t := r.t
+	t.Helper()
 	select {
 	case line := <-r.linec:
 		var served struct {
@@ -43,7 +63,6 @@ func start(t *testing.T, args ...string) *running {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("kvd %q neither serves nor ends", args)
 	}
-	return r
 }
 
 // launch runs "kvd serve" on ports of the system's choice.

@@ -95,7 +95,10 @@ func serve(ctx context.Context, cfg *config, stray []string, stderr io.Writer) e
 // runMember opens and runs the member that the data directory belongs to, or
 // is to belong to. A nil error is a clean stop.
 func runMember(ctx context.Context, cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk) error {
-	from, err := findOrigin(ctx, cfg, lg, disk)
+	tell := &foundingHandler{}
+	room := openWaitingRoom(ctx, cfg, lg, ls, tell)
+	from, err := findOrigin(ctx, cfg, lg, disk, tell)
+	room.close()
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			return nil // asked to stop before there was anything to stop
@@ -109,50 +112,63 @@ func runMember(ctx context.Context, cfg *config, lg *zap.Logger, ls *listeners, 
 	if err := m.node.Open(); err != nil {
 		return explain(cfg, err)
 	}
-	return m.run(ctx)
+	return m.run(ctx, tell)
 }
 
 // findOrigin returns who the data directory says this member is, or who it is
 // to be when nothing was ever stored there.
-func findOrigin(ctx context.Context, cfg *config, lg *zap.Logger, disk *raftnode.Disk) (origin, error) {
+func findOrigin(ctx context.Context, cfg *config, lg *zap.Logger, disk *raftnode.Disk, tell *foundingHandler) (origin, error) {
+	begin, err := loadFounding(disk)
+	if err != nil {
+		return origin{}, explain(cfg, err)
+	}
 	if owner, ok := disk.Identity(); ok {
-		return resumeOrigin(ctx, cfg, owner)
+		if !begin.of(owner.Cluster) {
+			begin = nil // it joined, or was restored from a snapshot
+		}
+		return resumeOrigin(ctx, cfg, owner, begin, tell)
 	}
 	if cfg.Join != "" {
 		p, err := join(ctx, cfg, lg.Named("join"))
 		if err != nil {
 			return origin{}, err
 		}
-		lg.Info("joining a running cluster", zap.String("cluster", formatClusterID(p.cluster)), zap.Uint64("member", p.member))
-		return origin{
+		from := origin{
 			Identity: raftnode.Identity{Cluster: p.cluster, Member: p.member, Name: cfg.memberName(p.member)},
 			seeds:    p.seeds,
-		}, nil
+		}
+		lg.Info("joining a running cluster", zap.String("cluster", formatClusterID(p.cluster)), zap.Uint64("member", p.member))
+		tell.identify(from.Identity)
+		return from, nil
 	}
-	founders := cfg.foundersOr(cfg.ID)
-	cluster := foundingClusterID(founders)
-	lg.Info("founding a cluster", zap.String("cluster", formatClusterID(cluster)), zap.Uint64("member", cfg.ID), zap.Int("members", len(founders)))
+	begin, err = found(ctx, cfg, lg, disk, begin, tell)
+	if err != nil {
+		return origin{}, explain(cfg, err)
+	}
+	lg.Info("founding a cluster", zap.String("cluster", formatClusterID(begin.cluster())), zap.Uint64("member", cfg.ID), zap.Int("members", len(begin.Founders)))
 	return origin{
-		Identity: raftnode.Identity{Cluster: cluster, Member: cfg.ID, Name: cfg.memberName(cfg.ID)},
-		founders: nodeFounders(founders),
+		Identity: raftnode.Identity{Cluster: begin.cluster(), Member: cfg.ID, Name: cfg.memberName(cfg.ID)},
+		founders: begin.nodeFounders(),
 	}, nil
 }
 
 // resumeOrigin checks that the data directory is this member's. Founders and
 // seeds are returned as for a new one: a member that died before its first log
 // entry was durable has an identity and nothing else.
-func resumeOrigin(ctx context.Context, cfg *config, owner raftnode.Identity) (origin, error) {
+func resumeOrigin(ctx context.Context, cfg *config, owner raftnode.Identity, begin *founding, tell *foundingHandler) (origin, error) {
 	from := origin{Identity: owner}
-	if err := checkOwner(cfg, owner); err != nil {
+	if err := checkOwner(cfg, owner, begin); err != nil {
 		return from, err
+	}
+	tell.identify(owner)
+	if begin != nil {
+		tell.tell(begin)
+		from.founders = begin.nodeFounders()
 	}
 	if cfg.Join != "" {
 		seeds, err := checkJoined(ctx, cfg, owner)
 		from.seeds = seeds
 		return from, err
-	}
-	if founders := cfg.foundersOr(owner.Member); foundingClusterID(founders) == owner.Cluster {
-		from.founders = nodeFounders(founders)
 	}
 	return from, nil
 }

@@ -67,6 +67,9 @@ func New(t testing.TB, seed uint64, founders int, cfg raftnode.Config) *Cluster 
 	return c
 }
 
+// clusterID is the id of every cluster here: they do not meet.
+const clusterID = 0x6b7664
+
 func peerURL(id uint64) string { return fmt.Sprintf("http://member-%d:1", id) }
 
 // Member returns a member, a new one that will join if there is none yet.
@@ -132,7 +135,7 @@ func (m *Member) Start() {
 		return
 	}
 	cfg := m.c.cfg
-	cfg.Identity = raftnode.Identity{Cluster: raftnode.FoundingClusterID(m.c.founder), Member: m.ID, Name: fmt.Sprintf("n%d", m.ID)}
+	cfg.Identity = raftnode.Identity{Cluster: clusterID, Member: m.ID, Name: fmt.Sprintf("n%d", m.ID)}
 	cfg.PeerURL = peerURL(m.ID)
 	cfg.ClientURL = fmt.Sprintf("http://member-%d:2", m.ID)
 	if !m.join {

@@ -2,8 +2,6 @@ package raftnode
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/url"
@@ -108,16 +106,6 @@ func (c Config) validate() error {
 		bad("member %d is not among the founders", c.Member)
 	}
 	return errors.Join(errs...)
-}
-
-// FoundingClusterID derives the id of a cluster from its founders, so that all
-// of them find the same one without talking to each other.
-func FoundingClusterID(founders []Founder) uint64 {
-	h := sha256.New()
-	for _, f := range sortedFounders(founders) {
-		fmt.Fprintf(h, "%d=%s\n", f.ID, f.PeerURL)
-	}
-	return max(1, binary.BigEndian.Uint64(h.Sum(nil)))
 }
 
 func sortedFounders(founders []Founder) []Founder {

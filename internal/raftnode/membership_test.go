@@ -59,18 +59,6 @@ func TestMembershipCheck(t *testing.T) {
 	}
 }
 
-func TestFoundingClusterID(t *testing.T) {
-	a := []Founder{{1, "http://a:1"}, {2, "http://b:1"}}
-	b := []Founder{{2, "http://b:1"}, {1, "http://a:1"}}
-	c := []Founder{{1, "http://a:1"}, {2, "http://c:1"}}
-	if FoundingClusterID(a) != FoundingClusterID(b) {
-		t.Error("the order of the founders matters")
-	}
-	if FoundingClusterID(a) == FoundingClusterID(c) {
-		t.Error("other founders have the same cluster id")
-	}
-}
-
 func TestConfigErrorsAreJoined(t *testing.T) {
 	_, err := New(Config{PeerURL: "nonsense", ElectionTicks: 2, HeartbeatTicks: 1}, testMachine{}, nil)
 	if err == nil {

@@ -3,8 +3,7 @@ package raftnode
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -17,18 +16,15 @@ func (n *Node[R]) publish(ctx context.Context) error {
 	pause := time.NewTicker(max(n.cfg.Tick, 10*time.Millisecond))
 	defer pause.Stop()
 	for {
-		if !n.ready.Load() {
+		m := n.members.Load()
+		known, in := m.Members[self.ID]
+		published := in && m.publish(self) == m
+		moved := in && known.PeerURL != self.PeerURL // nobody reaches it before they are told
+		if !n.ready.Load() && !moved {
 			attempt, cancel := context.WithTimeout(ctx, time.Duration(n.cfg.ElectionTicks)*n.cfg.Tick)
 			n.ready.Store(n.ReadBarrier(attempt) == nil)
 			cancel()
 		}
-		m := n.members.Load()
-		known, in := m.Members[self.ID]
-		if in && known.Started && strings.TrimSuffix(known.PeerURL, "/") != strings.TrimSuffix(self.PeerURL, "/") {
-			return fmt.Errorf("%w: the other members reach member %d at %s and not at %s; start it with --advertise-peer %s, or use another --data-dir",
-				ErrDataDir, self.ID, known.PeerURL, self.PeerURL, known.PeerURL)
-		}
-		published := in && m.publish(self) == m
 		if published && n.ready.Load() {
 			return nil
 		}
@@ -46,15 +42,28 @@ func (n *Node[R]) publish(ctx context.Context) error {
 }
 
 // publishOnce asks for the entry. Whether it came about shows in the membership.
+// A member that has moved hears from no leader, since none knows where it is: it
+// asks all the others, and the one that leads does it.
 func (n *Node[R]) publishOnce(ctx context.Context, self Member) {
-	leader := n.view.Load().leader
-	switch {
-	case n.isSelf(leader):
+	if leader := n.view.Load().leader; n.isSelf(leader) {
 		_ = n.publishAsLeader(ctx, self)
-	case leader != raft.None:
-		if b, err := json.Marshal(self); err == nil {
-			_, _, _ = n.peers.tr.Forward(ctx, leader, append([]byte{forwardPublish}, b...))
+		return
+	} else if leader != raft.None {
+		n.publishThrough(ctx, leader, self)
+		return
+	}
+	var wg sync.WaitGroup
+	for _, mb := range n.Members() {
+		if !n.isSelf(mb.ID) {
+			wg.Go(func() { n.publishThrough(ctx, mb.ID, self) })
 		}
+	}
+	wg.Wait()
+}
+
+func (n *Node[R]) publishThrough(ctx context.Context, to uint64, self Member) {
+	if b, err := json.Marshal(self); err == nil {
+		_, _, _ = n.peers.tr.Forward(ctx, to, append([]byte{forwardPublish}, b...))
 	}
 }
 
