@@ -16,15 +16,16 @@ func (n *Node[R]) publish(ctx context.Context) error {
 	pause := time.NewTicker(max(n.cfg.Tick, 10*time.Millisecond))
 	defer pause.Stop()
 	for {
-		m := n.members.Load()
-		known, in := m.Members[self.ID]
-		published := in && m.publish(self) == m
+		known, in := n.members.Load().Members[self.ID]
 		moved := in && known.PeerURL != self.PeerURL // nobody reaches it before they are told
 		if !n.ready.Load() && !moved {
 			attempt, cancel := context.WithTimeout(ctx, time.Duration(n.cfg.ElectionTicks)*n.cfg.Tick)
 			n.ready.Store(n.ReadBarrier(attempt) == nil)
 			cancel()
 		}
+		m := n.members.Load()
+		_, in = m.Members[self.ID]
+		published := in && m.publish(self) == m
 		if published && n.ready.Load() {
 			return nil
 		}
