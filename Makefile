@@ -14,10 +14,10 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys clean
+.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys bench-snapshot test-changes test-model clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: ## build ./bin/kvd
 	$(GO) build -trimpath -buildvcs=$(VCS) -o $(BIN) ./cmd/kvd
@@ -32,13 +32,19 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
 	$(GO) test $(RACE) -shuffle=on -timeout=8m ./...
-	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000
+	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=300000
 
 check: ## gofmt, vet, staticcheck and the import graph
 	@files="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test ./internal/archtest/
+
+test-changes: ## 40 membership changes of every kind under writes and kills, on the real binary, and the long form of the partitions
+	KVD_CHANGES=40 KVD_PARTITION_LONG=1 $(GO) test -count=1 -v -timeout=20m -run '^(TestMembershipChanges|TestPartialPartitions|TestIsolatedFollower|TestIsolatedLeader)$$' ./test/
+
+test-model: ## 1,000,000 commands through three machines and a model
+	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000
 
 fuzz: ## run every fuzz target for FUZZTIME (20s) each; PKG=./internal/kvstore for one package
 	@set -e; for pkg in $$($(GO) list $(PKG)); do \
@@ -51,6 +57,9 @@ bench-wrk: ## load the leader of three members and a bare net/http handler with 
 
 bench-watch: ## what 10,000 idle watchers cost writers, and how fast 1,000 watchers of one key are told
 	KVD_BENCH_WATCH=1 $(GO) test -count=1 -v -timeout=20m -run '^(TestIdleWatchers|TestFanOut)$$' ./test/
+
+bench-snapshot: ## a state of 500 MB: what writing, sending and installing its snapshot costs writers
+	KVD_BENCH_SNAPSHOT=1 $(GO) test -count=1 -v -timeout=20m -run '^TestBigSnapshot$$' ./test/
 
 bench-keys: ## one member with 1,000,000 keys: memory, listings, snapshot, restart
 	KVD_BENCH_KEYS=1 $(GO) test -count=1 -v -timeout=20m -run '^TestMillionKeys$$' ./test/

@@ -35,6 +35,7 @@ type call struct {
 	timed  bool          // the route knows timeout=
 	wait   time.Duration // how long the member is asked to wait: a long poll
 	haste  time.Duration // limit of one attempt, where it is below Config.AttemptTimeout; 0: it is not
+	slow   bool          // one attempt may take all of Config.Timeout
 	only   string        // this endpoint, and one attempt; "": any
 }
 

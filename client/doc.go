@@ -1,6 +1,6 @@
 // Package client is the Go client of kvd: keys, listings, transactions, watches,
-// leases and members, over any number of members of one cluster. It needs the
-// standard library alone.
+// leases, members, leadership, snapshots and verification, over any number of
+// members of one cluster. It needs the standard library alone.
 //
 //	c, err := client.New(client.Config{Endpoints: []string{
 //		"http://10.0.0.1:12380", "http://10.0.0.2:12380", "http://10.0.0.3:12380",
@@ -29,10 +29,15 @@
 //     does a request once for each key, and answers each later one with the first
 //     result ([PutResult.Replayed]). So a lost answer costs a repetition and never
 //     a second write.
-//   - Compaction and keepalives do no more when they are done twice.
+//   - Compaction, keepalives, snapshots and a transfer of leadership to a member
+//     that is named do no more when they are done twice.
 //   - Changes of the membership are sent again only when the first attempt was
 //     surely not applied: no connection was made, or the member said so. The same
-//     holds for all writes under [Config.NoIdempotencyKeys].
+//     holds for all writes under [Config.NoIdempotencyKeys]. What a change would
+//     do ([Client.PlanRemove] and the like) is a read.
+//
+// A member whose state has diverged from the others' serves no keys until it has
+// a new one, and answers 503: the next member is asked, and nobody notices.
 //
 // When there is no further attempt, the error is an [*Error], which works with
 // errors.Is and the sentinels of this package, such as [ErrPrecondition]. Its
@@ -47,4 +52,10 @@
 // last revision that was whole: no event comes twice, and none is missing. Where
 // that is impossible, since the history was compacted meanwhile, it ends with a
 // [*CompactedError].
+//
+// # Backups
+//
+// [Client.TakeSnapshot] and [Client.LatestSnapshot] make a backup of the whole
+// store in one file, consistent and of one revision. A [Snapshot] checks what it
+// reads against the member's digest: one that ends with io.EOF is whole.
 package client

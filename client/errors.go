@@ -25,6 +25,7 @@ var (
 	ErrIdempotencyMismatch = errors.New("idempotency key was used for another request")
 	ErrUnauthorized        = errors.New("unauthorized")
 	ErrForbidden           = errors.New("forbidden")
+	ErrDiverged            = errors.New("state has diverged") // of a member that serves no keys, or of any of those that Verify asked
 
 	ErrMemberExists        = errors.New("member exists")
 	ErrIDRemoved           = errors.New("member id was removed")
@@ -62,6 +63,7 @@ var codes = map[string]error{
 	"would_lose_quorum":     ErrWouldLoseQuorum,
 	"config_change_pending": ErrConfigChangePending,
 	"learner_not_ready":     ErrLearnerNotReady,
+	"diverged":              ErrDiverged,
 }
 
 // Outcome is what is known of a write that failed.
@@ -93,6 +95,8 @@ type Error struct {
 	CurrentRevision uint64        // of the key, of a condition that did not hold; 0: there is no such key
 	OldestRevision  uint64        // that can still be read, where the one asked for cannot
 	RetryAfter      time.Duration // what the member asked for
+
+	Verification *Verification // what Verify found, where states differ
 
 	// Err is why there was no answer, and the end of the context or of
 	// Config.Timeout where one stopped the attempts.

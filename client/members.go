@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -26,8 +25,9 @@ type Member struct {
 	PeerURL     string
 	ClientURL   string
 	Role        Role
-	AutoPromote bool // a learner that will be a voter when it has caught up
-	Started     bool // it has run
+	AutoPromote bool   // a learner that will be a voter when it has caught up
+	Replaces    uint64 // a learner that will take this member's place when it has caught up; 0: nobody's
+	Started     bool   // it has run
 
 	// Replication is nil where the member that answered does not know.
 	Replication *Replication
@@ -48,6 +48,7 @@ type memberJSON struct {
 	ClientURL   string   `json:"client_url"`
 	Role        Role     `json:"role"`
 	AutoPromote bool     `json:"auto_promote"`
+	Replaces    uint64   `json:"replaces"`
 	Started     bool     `json:"started"`
 	Match       uint64   `json:"match"`
 	Lag         uint64   `json:"lag"`
@@ -56,7 +57,7 @@ type memberJSON struct {
 }
 
 func (j *memberJSON) member() Member {
-	m := Member{j.ID, j.Name, j.PeerURL, j.ClientURL, j.Role, j.AutoPromote, j.Started, nil}
+	m := Member{j.ID, j.Name, j.PeerURL, j.ClientURL, j.Role, j.AutoPromote, j.Replaces, j.Started, nil}
 	if j.Healthy != nil {
 		m.Replication = &Replication{j.Match, j.Lag, time.Duration(j.LastContact), *j.Healthy}
 	}
@@ -93,37 +94,16 @@ type NewMember struct {
 // only when it surely was not applied: an error with OutcomeUnknown wants a look
 // at Members.
 func (c *Client) AddMember(ctx context.Context, m NewMember) (*Member, error) {
-	q := newCall(once, http.MethodPost, membersPath)
-	q.timed = true
-	body := struct {
-		ID          uint64 `json:"id,omitempty"`
-		Name        string `json:"name,omitempty"`
-		PeerURL     string `json:"peer_url"`
-		ClientURL   string `json:"client_url,omitempty"`
-		AutoPromote *bool  `json:"auto_promote,omitempty"`
-	}{m.ID, m.Name, m.PeerURL, m.ClientURL, nil}
-	if m.StayLearner {
-		body.AutoPromote = new(false)
-	}
-	if err := q.json(body); err != nil {
+	q, err := addition(m)
+	if err != nil {
 		return nil, err
 	}
-	var j memberJSON
-	if _, err := c.doJSON(ctx, q, &j); err != nil {
-		return nil, err
-	}
-	return new(j.member()), nil
+	return c.changedMember(ctx, q)
 }
 
 // RemoveMember removes a member, and returns when that was applied. force leaves
 // out the check that the others make a quorum. It is sent again as AddMember is.
 func (c *Client) RemoveMember(ctx context.Context, id uint64, force bool) error {
-	q := newCall(once, http.MethodDelete, membersPath+"/"+strconv.FormatUint(id, 10))
-	q.route = membersPath + "/{id}"
-	q.timed = true
-	if force {
-		q.query.Set("force", "true")
-	}
-	_, err := c.do(ctx, q)
+	_, err := c.do(ctx, removal(id, force))
 	return err
 }

@@ -24,6 +24,8 @@ func (q *call) problem(res *http.Response, body []byte) *Error {
 		Parameter      string  `json:"parameter"`
 		OldestRevision uint64  `json:"oldest_revision"`
 		RequestID      string  `json:"request_id"`
+
+		verificationJSON
 	}
 	if mediaType(res.Header) != "application/problem+json" || json.Unmarshal(body, &doc) != nil {
 		e.Detail = "not an answer of kvd's"
@@ -31,6 +33,9 @@ func (q *call) problem(res *http.Response, body []byte) *Error {
 	}
 	e.Code, e.Detail, e.Parameter = doc.Code, doc.Detail, doc.Parameter
 	e.OldestRevision, e.RequestID = doc.OldestRevision, doc.RequestID
+	if len(doc.Diverged) > 0 {
+		e.Verification = doc.verification()
+	}
 	if q.kind != reading && doc.Outcome == NotApplied {
 		e.Outcome = NotApplied
 	}

@@ -112,6 +112,45 @@ func TestRequests(t *testing.T) {
 		}, "POST", "/v1/members", "", `{"id":4,"name":"n4","peer_url":"http://d","client_url":"http://e","auto_promote":false}`, true, false},
 		{"remove a member", func(c *Client) error { return c.RemoveMember(ctx, 3, true) },
 			"DELETE", "/v1/members/3?force=true", "", "", true, false},
+		{"promote a member", func(c *Client) error { _, err := c.PromoteMember(ctx, 3); return err },
+			"POST", "/v1/members/3/promote", "", "", true, false},
+		{"update a member", func(c *Client) error {
+			_, err := c.UpdateMember(ctx, 3, MemberUpdate{PeerURL: new("http://d")})
+			return err
+		}, "PATCH", "/v1/members/3", "Content-Type: application/json", `{"peer_url":"http://d"}`, true, false},
+		{"update all of a member", func(c *Client) error {
+			_, err := c.UpdateMember(ctx, 3, MemberUpdate{new(""), new("http://d"), new("http://e"), new(false)})
+			return err
+		}, "PATCH", "/v1/members/3", "", `{"name":"","peer_url":"http://d","client_url":"http://e","auto_promote":false}`, true, false},
+		{"replace a member", func(c *Client) error {
+			_, _, err := c.ReplaceMember(ctx, 3, NewMember{ID: 4, Name: "n4", PeerURL: "http://d", ClientURL: "http://e", StayLearner: true})
+			return err
+		}, "POST", "/v1/members/replace", "Content-Type: application/json", `{"remove":3,"add":{"id":4,"name":"n4","peer_url":"http://d","client_url":"http://e"}}`, true, false},
+		{"plan to add", func(c *Client) error { _, err := c.PlanAdd(ctx, NewMember{PeerURL: "http://d"}); return err },
+			"POST", "/v1/members?dry_run=true", "", `{"peer_url":"http://d"}`, true, false},
+		{"plan to remove", func(c *Client) error { _, err := c.PlanRemove(ctx, 3, true); return err },
+			"DELETE", "/v1/members/3?dry_run=true&force=true", "", "", true, false},
+		{"plan to promote", func(c *Client) error { _, err := c.PlanPromote(ctx, 3); return err },
+			"POST", "/v1/members/3/promote?dry_run=true", "", "", true, false},
+		{"plan to update", func(c *Client) error {
+			_, err := c.PlanUpdate(ctx, 3, MemberUpdate{Name: new("x")})
+			return err
+		}, "PATCH", "/v1/members/3?dry_run=true", "", `{"name":"x"}`, true, false},
+		{"plan to replace", func(c *Client) error {
+			_, err := c.PlanReplace(ctx, 3, NewMember{PeerURL: "http://d"})
+			return err
+		}, "POST", "/v1/members/replace?dry_run=true", "", `{"remove":3,"add":{"peer_url":"http://d"}}`, true, false},
+		{"leader", func(c *Client) error { _, err := c.Leader(ctx); return err }, "GET", "/v1/leader", "", "", false, false},
+		{"transfer leadership", func(c *Client) error { _, err := c.TransferLeadership(ctx, 2); return err },
+			"POST", "/v1/leader", "Content-Type: application/json", `{"to":2}`, true, false},
+		{"transfer leadership to anyone", func(c *Client) error { _, err := c.TransferLeadership(ctx, 0); return err },
+			"POST", "/v1/leader", "", `{}`, true, false},
+		{"snapshot", func(c *Client) error { _, err := c.TakeSnapshot(ctx, "http://a"); return err },
+			"POST", "/v1/snapshots?timeout=29s", "", "", false, false},
+		{"latest snapshot", func(c *Client) error { _, err := c.LatestSnapshot(ctx, ""); return err },
+			"GET", "/v1/snapshots/latest", "Accept: application/octet-stream", "", false, false},
+		{"verify", func(c *Client) error { _, err := c.Verify(ctx); return err }, "POST", "/v1/verify?timeout=29s", "", "", false, false},
+		{"last verification", func(c *Client) error { _, err := c.LastVerification(ctx, ""); return err }, "GET", "/v1/verify", "", "", false, false},
 		{"status", func(c *Client) error { _, err := c.Status(ctx, ""); return err }, "GET", "/v1/status", "", "", false, false},
 		{"live", func(c *Client) error { return c.Live(ctx, "http://a") }, "GET", "/livez", "", "", false, false},
 		{"ready", func(c *Client) error { return c.Ready(ctx, "http://a") }, "GET", "/readyz", "", "", false, false},
@@ -156,6 +195,9 @@ func TestRequests(t *testing.T) {
 		})
 	}
 }
+
+// replaced makes one value of three.
+func replaced(m *Member, done bool, err error) (any, error) { return []any{m, done}, err }
 
 // What each answer is read as.
 func TestAnswers(t *testing.T) {
@@ -242,6 +284,30 @@ func TestAnswers(t *testing.T) {
 				{ID: 1, Name: "n1", PeerURL: "p", ClientURL: "c", Role: RoleLeader, Started: true, Replication: &Replication{9, 1, 12 * time.Millisecond, true}},
 				{ID: 2, PeerURL: "q", Role: RoleLearner, AutoPromote: true},
 			}},
+		{"promoted", reply{status: 200, body: `{"id":3,"name":"n3","peer_url":"p","client_url":"c","role":"voter","started":true}`},
+			func(c *Client) (any, error) { return c.PromoteMember(ctx, 3) },
+			&Member{ID: 3, Name: "n3", PeerURL: "p", ClientURL: "c", Role: RoleVoter, Started: true}},
+		{"replaced", reply{status: 200, body: `{"id":4,"name":"","peer_url":"p","client_url":"","role":"voter","started":true}`},
+			func(c *Client) (any, error) { return replaced(c.ReplaceMember(ctx, 3, NewMember{})) },
+			[]any{&Member{ID: 4, PeerURL: "p", Role: RoleVoter, Started: true}, true}},
+		{"not replaced yet", reply{status: 202, body: `{"id":4,"name":"","peer_url":"p","client_url":"","role":"learner","replaces":3,"started":false}`},
+			func(c *Client) (any, error) { return replaced(c.ReplaceMember(ctx, 3, NewMember{})) },
+			[]any{&Member{ID: 4, PeerURL: "p", Role: RoleLearner, Replaces: 3}, false}},
+		{"plan", reply{status: 200, body: `{"voters_before":[1,2,3],"voters_after":[1,2],"quorum_before":2,"quorum_after":2,"tolerated_before":1,"tolerated_after":0,"refused":null}`},
+			func(c *Client) (any, error) { return c.PlanRemove(ctx, 3, false) },
+			&Plan{VotersBefore: []uint64{1, 2, 3}, VotersAfter: []uint64{1, 2}, QuorumBefore: 2, QuorumAfter: 2, ToleratedBefore: 1}},
+		{"plan refused", reply{status: 200, body: `{"voters_before":[1],"voters_after":[1],"quorum_before":1,"quorum_after":1,"tolerated_before":0,"tolerated_after":0,"refused":{"code":"would_lose_quorum","detail":"so it is"}}`},
+			func(c *Client) (any, error) { return c.PlanRemove(ctx, 1, false) },
+			&Plan{VotersBefore: []uint64{1}, VotersAfter: []uint64{1}, QuorumBefore: 1, QuorumAfter: 1, Refused: &Refusal{"would_lose_quorum", "so it is"}}},
+		{"leader", reply{status: 200, body: `{"id":2,"term":7,"client_url":"http://b"}`},
+			func(c *Client) (any, error) { return c.Leader(ctx) }, &Leader{2, 7, "http://b"}},
+		{"leader now", reply{status: 200, body: `{"id":2,"term":8,"client_url":"http://b"}`},
+			func(c *Client) (any, error) { return c.TransferLeadership(ctx, 2) }, &Leader{2, 8, "http://b"}},
+		{"snapshot", reply{status: 201, body: `{"index":40,"term":7,"revision":38,"size_bytes":12}`},
+			func(c *Client) (any, error) { return c.TakeSnapshot(ctx, "") }, &SnapshotInfo{40, 7, 38, 12}},
+		{"verified", reply{status: 200, body: `{"index":40,"checked":"1.5s","hashes":{"1":"000000000000000a","2":"000000000000000a"},"missing":[3],"diverged":[]}`},
+			func(c *Client) (any, error) { return c.Verify(ctx) },
+			&Verification{40, 1500 * time.Millisecond, map[uint64]string{1: "000000000000000a", 2: "000000000000000a"}, []uint64{3}, []uint64{}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, _ := newScript(t, Config{}, tt.reply)

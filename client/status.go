@@ -34,8 +34,18 @@ type Status struct {
 	Bytes             uint64 `json:"bytes"`
 	HistoryBytes      uint64 `json:"history_bytes"`
 
+	Disk     Disk   `json:"disk"`
+	Diverged string `json:"diverged"` // why the member serves no keys: its state is not the others'; "": it does
+
 	// Raw is the whole answer: newer members may tell more.
 	Raw json.RawMessage `json:"-"`
+}
+
+// Disk is the space on the disk of a member.
+type Disk struct {
+	Free    uint64   `json:"free_bytes"`
+	Reserve uint64   `json:"reserve_bytes"` // with less free on any member, no data is added; 0: no limit
+	Short   []uint64 `json:"short"`         // members that have less, as far as is known there
 }
 
 // Status asks the member at endpoint, one of Config.Endpoints, once. "" asks

@@ -58,6 +58,9 @@ func (t *tries) stay() {
 // limit is how long the next attempt may take.
 func (t *tries) limit() time.Duration {
 	limit := t.c.cfg.AttemptTimeout
+	if t.call.slow {
+		limit = max(limit, t.c.cfg.Timeout)
+	}
 	if t.call.haste > 0 {
 		limit = min(limit, t.call.haste)
 	}

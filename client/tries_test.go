@@ -24,6 +24,7 @@ func TestAttempts(t *testing.T) {
 	noLeader := problemReply(503, "no_leader", NotApplied)
 	unknown := problemReply(504, "outcome_unknown", OutcomeUnknown)
 	proxy := reply{status: 502, body: "<html>bad gateway"}
+	diverged := problemReply(503, "diverged", NotApplied).after(1)
 	failed := problemReply(412, "precondition_failed", NotApplied)
 	full := problemReply(507, "no_space", NotApplied)
 	got := reply{status: 200, body: "v", header: http.Header{"Etag": {`"7"`}}}
@@ -46,6 +47,7 @@ func TestAttempts(t *testing.T) {
 		{"behind a proxy", put, []reply{proxy, created}, "ab", -1, ""},
 		{"silent", put, []reply{silence, created}, "ab", -1, ""},
 		{"answer cut", put, []reply{{status: 503, body: "x", cutBody: true}, created}, "ab", -1, ""},
+		{"diverged", put, []reply{diverged, created}, "ab", -1, ""},
 		{"final", put, []reply{full}, "a", 507, NotApplied},
 		{"condition", put, []reply{failed}, "a", 412, NotApplied},
 		{"condition after unknown", put, []reply{unknown, failed}, "ab", 412, NotApplied},
@@ -59,6 +61,7 @@ func TestAttempts(t *testing.T) {
 
 		{"read", get, []reply{lost, proxy, got}, "abc", -1, ""},
 		{"read cut", get, []reply{{status: 200, body: "half", cutBody: true}, got}, "ab", -1, ""},
+		{"read diverged", get, []reply{diverged, got}, "ab", -1, ""},
 		{"read refused", get, []reply{problemReply(404, "not_found", "")}, "a", 404, ""},
 
 		{"member: refused", add, []reply{refused, added}, "ab", -1, ""},
@@ -68,6 +71,7 @@ func TestAttempts(t *testing.T) {
 		{"member: proxy", add, []reply{proxy, added}, "a", 502, OutcomeUnknown},
 		{"member: pending", add, []reply{problemReply(409, "config_change_pending", NotApplied)}, "a", 409, NotApplied},
 		{"no key: refused", bare, []reply{refused, created}, "ab", -1, ""},
+		{"no key: diverged", bare, []reply{diverged, created}, "ab", -1, ""},
 		{"no key: lost", bare, []reply{lost, created}, "a", 0, OutcomeUnknown},
 		{"compaction: lost", compct, []reply{lost, {status: 200, body: "{}"}}, "ab", -1, ""},
 	} {

@@ -68,14 +68,19 @@ func TestCatchUp(t *testing.T) {
 }
 
 // peakMemory is the most memory that a process had resident so far.
-func peakMemory(p *process) (bytes int64, ok bool) {
+func peakMemory(p *process) (bytes int64, ok bool) { return memory(p, "VmHWM") }
+
+// residentMemory is the memory that a process has resident now.
+func residentMemory(p *process) (bytes int64, ok bool) { return memory(p, "VmRSS") }
+
+func memory(p *process, field string) (bytes int64, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, false
 	}
 	for line := range strings.Lines(string(b)) {
 		var kb int64
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(line, field+": %d kB", &kb); n == 1 {
 			return kb << 10, true
 		}
 	}

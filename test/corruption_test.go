@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -119,6 +120,10 @@ func TestDamagedSnapshot(t *testing.T) {
 	putAll(t, base, keys, value)
 	// Old logs are purged some time after the snapshot that makes them so.
 	waitFor(t, 20*time.Second, "snapshots and a purged log", func() error {
+		base.put("one more", "entry for the next snapshot")
+		if err := base.call(http.MethodPost, "/v1/snapshots", nil).want(http.StatusCreated); err != nil {
+			return err
+		}
 		s, err := base.status()
 		if err != nil {
 			return err

@@ -20,6 +20,9 @@ func newGoClient(t *testing.T, ms ...*member) *kvd.Client {
 	cfg := kvd.Config{AttemptTimeout: 2 * time.Second}
 	for _, m := range ms {
 		cfg.Endpoints = append(cfg.Endpoints, m.clientURL)
+		if _, elsewhere := dialers.Load(m.clientAddr()); elsewhere {
+			cfg.HTTPClient = newClient()
+		}
 	}
 	c, err := kvd.New(cfg)
 	if err != nil {

@@ -42,6 +42,9 @@ func (i *intruder) request(t *testing.T, path string, header http.Header, body [
 	t.Helper()
 	conn, res := i.open(t, path, header, body)
 	defer conn.Close()
+	if res == nil {
+		t.Fatalf("%s: closed without an answer", path)
+	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -60,6 +63,8 @@ func (i *intruder) stream(t *testing.T, kind string) (net.Conn, *http.Response) 
 	return i.open(t, "/raft/v1/stream", h, nil)
 }
 
+// open sends a request and returns the answer, or nil when the connection was
+// closed before there was one.
 func (i *intruder) open(t *testing.T, path string, header http.Header, body []byte) (net.Conn, *http.Response) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", i.addr, 5*time.Second)
@@ -79,6 +84,9 @@ func (i *intruder) open(t *testing.T, path string, header http.Header, body []by
 		t.Fatal(err)
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return conn, nil // pushed aside by the genuine member
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -91,6 +99,9 @@ func (i *intruder) dismissal(t *testing.T, b []byte) string {
 	t.Helper()
 	conn, res := i.stream(t, "control")
 	defer conn.Close()
+	if res == nil {
+		return ""
+	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("got %d, want 101", res.StatusCode)
 	}

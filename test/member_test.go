@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -25,6 +26,7 @@ type member struct {
 	clientURL string
 	peerURL   string
 	args      []string // further flags of each start
+	via       []string // the command that starts it, if another than kvd itself
 
 	mu   sync.Mutex
 	proc *process // the latest; nil before the first start
@@ -53,11 +55,25 @@ func (m *member) peerAddr() string   { return m.peerURL[len("http://"):] }
 
 // command is the whole command line of this member.
 func (m *member) command(more ...string) *exec.Cmd {
-	args := []string{
-		"serve", "--id", strconv.FormatUint(m.id, 10), "--data-dir", m.dir,
-		"--listen-client", m.clientAddr(), "--listen-peer", m.peerAddr(),
+	args := []string{"serve", "--data-dir", m.dir, "--listen-client", m.clientAddr(), "--listen-peer", m.peerAddr()}
+	if m.id != 0 { // else the cluster chooses it
+		args = append(args, "--id", strconv.FormatUint(m.id, 10))
 	}
-	return exec.Command(kvdBinary, append(append(args, m.args...), more...)...)
+	args = slices.Concat(m.via, []string{kvdBinary}, args, m.args, more)
+	return exec.Command(args[0], args[1:]...)
+}
+
+// setFlag changes a flag of later starts.
+func (m *member) setFlag(name, value string) {
+	m.dropFlag(name)
+	m.args = append(slices.Clip(m.args), name, value)
+}
+
+// dropFlag leaves a flag, and its value, out of later starts.
+func (m *member) dropFlag(name string) {
+	if i := slices.Index(m.args, name); i >= 0 {
+		m.args = slices.Delete(slices.Clone(m.args), i, i+2)
+	}
 }
 
 // start starts the process, and does not wait for it to be ready.

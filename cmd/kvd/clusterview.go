@@ -11,8 +11,11 @@ import (
 	"kvd/internal/raftnode"
 )
 
-// clusterView is the httpapi.Cluster over a raft node.
+// clusterView is what the API knows of the cluster, over a raft node: the
+// httpapi.Cluster here, the Membership and Leadership of adminview.go, and the
+// Snapshots, Verifier and Guard of stateview.go.
 type clusterView struct {
+	space           *diskSpace
 	node            *raftnode.Node[kvstore.Result]
 	who             raftnode.Identity
 	electionTimeout time.Duration
@@ -38,13 +41,7 @@ func (v clusterView) Members(ctx context.Context) ([]httpapi.Member, error) {
 
 // AddMember implements httpapi.Cluster.
 func (v clusterView) AddMember(ctx context.Context, m httpapi.NewMember) (httpapi.Member, error) {
-	added, err := v.node.AddMember(ctx, raftnode.Member{
-		ID: m.ID, Name: m.Name, PeerURL: m.PeerURL, ClientURL: m.ClientURL, AutoPromote: m.AutoPromote,
-	})
-	if err != nil {
-		return httpapi.Member{}, translate(err)
-	}
-	return v.member(added, v.status()), nil
+	return v.shown(v.node.AddMember(ctx, newMemberOf(m)))
 }
 
 // RemoveMember implements httpapi.Cluster.
@@ -101,7 +98,7 @@ func (v clusterView) status() raftnode.Status {
 func (v clusterView) member(m raftnode.Member, st raftnode.Status) httpapi.Member {
 	shown := httpapi.Member{
 		ID: m.ID, Name: m.Name, PeerURL: m.PeerURL, ClientURL: m.ClientURL,
-		Role: httpapi.RoleVoter, AutoPromote: m.Learner && m.AutoPromote, Started: m.Started,
+		Role: httpapi.RoleVoter, AutoPromote: m.Learner && m.AutoPromote, Replaces: m.Replaces, Started: m.Started,
 	}
 	switch {
 	case m.Learner:

@@ -15,6 +15,14 @@ const (
 	maxMaxValueBytes = 16 << 20 // a value is part of one raft entry, which is one message and one WAL record
 	minQuotaBytes    = 1 << 20
 	maxFounders      = 9 // each further voter makes every write wait for more disks
+
+	walSegmentBytes = 64 << 20 // allocated at once when a segment begins, and for the one after it
+)
+
+// Values of --read-only-option.
+const (
+	readSafe       = "safe"
+	readLeaseBased = "lease-based"
 )
 
 // config is what "kvd serve" was asked to do. The zero value is not usable:
@@ -33,11 +41,15 @@ type config struct {
 	ElectionTicks    uint64        // ticks without a leader before an election
 	SnapshotEntries  uint64        // entries after which a snapshot is taken
 	SnapshotBytes    uint64        // bytes of entries after which a snapshot is taken
+	SnapshotSendRate uint64        // bytes a second of a snapshot on its way to a member; 0: no limit
+	ReadOnlyOption   string        // readSafe or readLeaseBased
+	VerifyInterval   time.Duration // between two comparisons of all members' states
 	MaxValueBytes    uint64        // largest value accepted
 	HistoryRevisions uint64        // revisions back to which a read may go
 	HistoryAge       time.Duration // and time, by the log's clock
 	HistoryBytes     uint64        // bytes of history; the oldest goes first
 	QuotaBytes       uint64        // what keys, values and history may take; 0: no limit
+	DiskReserveBytes uint64        // free space of DataDir below which writes are refused; 0: no limit
 	LogLevel         string        // debug, info, warn, error
 	LogFormat        string        // console or json
 	Compat           string        // "" or "raftexample"
@@ -60,11 +72,14 @@ func defaultConfig() config {
 		ElectionTicks:    10,
 		SnapshotEntries:  100_000,
 		SnapshotBytes:    64 << 20,
+		ReadOnlyOption:   readSafe,
+		VerifyInterval:   30 * time.Second,
 		MaxValueBytes:    1 << 20,
 		HistoryRevisions: 100_000,
 		HistoryAge:       time.Hour,
 		HistoryBytes:     64 << 20,
 		QuotaBytes:       4 << 30,
+		DiskReserveBytes: 256 << 20,
 		LogLevel:         "info",
 		LogFormat:        "console",
 	}

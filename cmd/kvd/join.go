@@ -64,6 +64,9 @@ func findPlace(ctx context.Context, cfg *config, client *joinClient) (place, err
 		return place{}, err
 	}
 	for _, m := range members {
+		if m.PeerURL == "" {
+			return place{}, fmt.Errorf("member %d has not told yet where it is found", m.ID)
+		}
 		if !sameURL(m.PeerURL, cfg.AdvertisePeer) {
 			p.seeds[m.ID] = m.PeerURL
 			if cfg.claimsID() && m.ID == cfg.ID {

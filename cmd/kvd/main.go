@@ -6,6 +6,9 @@
 //
 //	httpapi → kvstore.DB → raftLog (adapter) → raftnode.Node ⇄ transport.Transport
 //
+// The other commands work on files while no member runs: doctor, snapshot
+// inspect, restore and recover.
+//
 // Goroutines of the package: one per part that runs (raft node, transport,
 // client server, peer server; each is joined before serve returns, except
 // after a storage error, when nothing more may be answered), one that writes
@@ -66,7 +69,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServeCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newSnapshotCommand(), newRestoreCommand(), newRecoverCommand(), newVersionCommand())
 	return root
 }
 

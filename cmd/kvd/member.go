@@ -30,6 +30,7 @@ type member struct {
 	api   *httpapi.Handler
 	keep  *retention
 	ends  *expiry
+	space *diskSpace
 }
 
 // origin says who a member is and, for one that has not run yet, how it came
@@ -43,6 +44,7 @@ type origin struct {
 // newMember wires the parts together. It starts nothing.
 func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, from origin) (*member, error) {
 	machine := kvstore.NewMachine()
+	space := newDiskSpace(cfg.DataDir, cfg.DiskReserveBytes, lg.Named("disk"))
 	node, err := raftnode.New(raftnode.Config{
 		Identity:        from.Identity,
 		PeerURL:         cfg.AdvertisePeer,
@@ -55,23 +57,35 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 		SnapshotEntries: cfg.SnapshotEntries,
 		SnapshotBytes:   cfg.SnapshotBytes,
 		Logger:          lg.Named("raft"),
+
+		VerifyEvery:        cfg.VerifyInterval,
+		ReadOnlyLeaseBased: cfg.ReadOnlyOption == readLeaseBased,
+		SnapshotRoom:       space.snapshotRoom,
 	}, machine, disk)
 	if err != nil {
 		return nil, err
 	}
 	trans, err := transport.New(transport.Config{
 		ID: from.Member, ClusterID: from.Cluster, PeerURL: cfg.AdvertisePeer, Logger: lg,
+		SnapshotSendBytesPerSecond: int64(cfg.SnapshotSendRate),
 	})
 	if err != nil {
 		return nil, err
 	}
 	db := kvstore.NewDB(machine, raftLog{node})
 	db.QuotaBytes = cfg.QuotaBytes
+	space.node, db.NoSpace = node, space.noSpace
 	errorLog, _ := zap.NewStdLogAt(lg.Named("api"), zap.ErrorLevel) // zap knows the level
+	view := clusterView{node: node, space: space, who: from.Identity, electionTimeout: cfg.electionTimeout(), born: time.Now()}
 	api, err := httpapi.New(httpapi.Config{
 		Store:         db,
 		Stats:         machine,
-		Cluster:       clusterView{node: node, who: from.Identity, electionTimeout: cfg.electionTimeout(), born: time.Now()},
+		Cluster:       view,
+		Membership:    view,
+		Leadership:    view,
+		Snapshots:     view,
+		Verifier:      view,
+		Guard:         view,
 		Hosts:         hosts(cfg),
 		MaxValueBytes: int64(cfg.MaxValueBytes),
 		Compat:        cfg.Compat == "raftexample",
@@ -87,7 +101,7 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 		quota: cfg.QuotaBytes,
 	}
 	ends := &expiry{machine: machine, db: db, leads: node.Leads, clock: node.Clock, every: expiryPeriod, lg: lg.Named("expiry")}
-	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api, keep: keep, ends: ends}, nil
+	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api, keep: keep, ends: ends, space: space}, nil
 }
 
 // hosts are the names by which clients may call this member.
@@ -105,7 +119,8 @@ func hosts(cfg *config) []string {
 // run runs the member until ctx ends, which is a clean stop, or a part of it
 // fails. The node must be open.
 func (m *member) run(ctx context.Context, founding http.Handler) error {
-	s := newStack(6)
+	s := newStack(7)
+	m.space.look() // before the first write can come
 	s.start(ctx, "peer server", func(ctx context.Context) error {
 		// Messages that are lost are sent again, so peers need no patience.
 		mux := http.NewServeMux()
@@ -115,6 +130,7 @@ func (m *member) run(ctx context.Context, founding http.Handler) error {
 	})
 	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.node) })
 	s.start(ctx, raftPart, func(ctx context.Context) error { return m.node.Run(ctx, m.trans) })
+	s.start(ctx, "disk space", m.space.run)
 	s.start(ctx, "retention", m.keep.run)
 	s.start(ctx, "expiry", m.ends.run)
 	s.start(ctx, "client server", func(ctx context.Context) error {
@@ -172,6 +188,9 @@ func explain(cfg *config, err error) error {
 	case errors.Is(err, raftnode.ErrNewerVersion), errors.Is(err, kvstore.ErrNewerVersion):
 		return exitWith(exitDataDir, "%s: %w; install the version that the other members run", cfg.DataDir, err)
 	case errors.Is(err, raftnode.ErrDataDir):
+		if u, ok := errors.AsType[*raftnode.Unusable](err); ok {
+			return exitWith(exitDataDir, "%w; %s", err, remedy(u, sameServe(cfg)))
+		}
 		return exitWith(exitDataDir, "%w", err) // it names the path
 	default:
 		return exitWith(exitFatal, "stopped by an error, nothing more was acknowledged: %w", err)
@@ -181,9 +200,12 @@ func explain(cfg *config, err error) error {
 // handOver gives leadership, where this member has it, to another, so that the
 // cluster need not miss its leader for an election timeout.
 func (m *member) handOver(ctx context.Context) {
+	if !m.node.Leads() || len(m.node.Members()) == 1 {
+		return // there is nothing to hand over, or nobody to miss it
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*m.cfg.electionTimeout())
 	defer cancel()
-	if err := m.node.TransferLeadership(ctx); err != nil {
+	if err := m.node.TransferLeadership(ctx, 0); err != nil {
 		m.lg.Info("no other member took over", zap.Error(err))
 	}
 }

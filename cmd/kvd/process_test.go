@@ -25,6 +25,7 @@ type running struct {
 	client string      // URL of its API, once it serves
 	linec  chan string // the line that says "serving", and the last one
 	done   chan struct{}
+	log    []string // what it has logged; to be read once done is closed
 }
 
 // start runs "kvd serve" and waits until it serves.
@@ -88,6 +89,7 @@ func launch(t *testing.T, args ...string) *running {
 		last, lines := "", bufio.NewScanner(stderr)
 		for lines.Scan() {
 			last = lines.Text()
+			r.log = append(r.log, last)
 			if strings.Contains(last, `"msg":"serving"`) {
 				r.linec <- last
 			}
@@ -98,6 +100,9 @@ func launch(t *testing.T, args ...string) *running {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // unless it has ended
 		<-r.done
+		if t.Failed() {
+			t.Logf("log of kvd %q:\n%s", args, strings.Join(r.log[max(0, len(r.log)-60):], "\n"))
+		}
 	})
 	return r
 }

@@ -46,6 +46,11 @@ var translations = []struct{ from, to error }{
 	{raftnode.ErrWouldLoseQuorum, httpapi.ErrWouldLoseQuorum},
 	{raftnode.ErrConfigChangePending, httpapi.ErrConfigChangePending},
 	{raftnode.ErrBadMember, httpapi.ErrBadMember},
+	{raftnode.ErrLearnerNotReady, httpapi.ErrLearnerNotReady},
+	{raftnode.ErrNotVoter, httpapi.ErrNotVoter},
+	{raftnode.ErrNoSnapshot, httpapi.ErrNoSnapshot},
+	{raftnode.ErrDiskFull, kvstore.ErrNoSpace},
+	{raftnode.ErrDiverged, httpapi.ErrDiverged},
 }
 
 // translate gives an error of raftnode the identity that the packages above

@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -80,6 +81,8 @@ func debugLog(lg *zap.Logger, name string) *log.Logger {
 // to end; with none, and for those that take longer, connections are cut.
 // Connections that were hijacked are their handlers' to close.
 func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, patience time.Duration) error {
+	silent := silentConns{conns: map[net.Conn]bool{}}
+	srv.ConnState = silent.track
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	select {
@@ -90,6 +93,7 @@ func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, patience 
 	if patience > 0 {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
+		defer time.AfterFunc(min(silentPatience, patience), silent.close).Stop()
 		_ = srv.Shutdown(drain) // its error says only that the time was up
 	}
 	_ = srv.Close()
@@ -97,4 +101,35 @@ func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, patience 
 		return err
 	}
 	return nil
+}
+
+// silentPatience is how long a connection that has sent nothing yet may still
+// begin a request when the member stops.
+const silentPatience = 250 * time.Millisecond
+
+// silentConns are the connections of a server that have sent nothing yet.
+// Clients open some ahead of need. net/http takes them for busy for their first
+// 5 s, and Shutdown waits that long for requests that nobody sends.
+type silentConns struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// track is the server's ConnState.
+func (s *silentConns) track(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.conns[c] = true
+	} else {
+		delete(s.conns, c)
+	}
+}
+
+func (s *silentConns) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
 }

@@ -159,6 +159,12 @@ func (c *config) validateRaft(f *faults) {
 	if c.ElectionTicks <= 2*heartbeatTicks || c.ElectionTicks > 1000 {
 		f.add("election-ticks", "%d is out of range; use more than %d (twice a heartbeat) and at most 1000, better 10", c.ElectionTicks, 2*heartbeatTicks)
 	}
+	if c.ReadOnlyOption != readSafe && c.ReadOnlyOption != readLeaseBased {
+		f.add("read-only-option", "%q is not known; use %s, or %s where stale reads are acceptable", c.ReadOnlyOption, readSafe, readLeaseBased)
+	}
+	if c.VerifyInterval < time.Second || c.VerifyInterval > time.Hour {
+		f.add("verify-interval", "%v is out of range; use 1s to 1h, better 30s", c.VerifyInterval)
+	}
 	if c.SnapshotEntries == 0 {
 		f.add("snapshot-entries", "0 would keep no log; use 1 or more, better 100000")
 	}
@@ -208,6 +214,13 @@ func (c *config) warnings() []string {
 	var w []string
 	if n := len(c.founders); n > 0 && n%2 == 0 {
 		w = append(w, fmt.Sprintf("%d founding members tolerate no more failures than %d; an odd number is better", n, n-1))
+	}
+	if c.ReadOnlyOption == readLeaseBased {
+		w = append(w, "--read-only-option lease-based: a leader that is cut off from the others serves stale reads until it notices")
+	}
+	if c.DiskReserveBytes > 0 && c.DiskReserveBytes <= 2*walSegmentBytes {
+		w = append(w, fmt.Sprintf("--disk-reserve-bytes %s is not more than two segments of the log (%s): it may find the disk full, which ends this member",
+			formatBytes(c.DiskReserveBytes), formatBytes(2*walSegmentBytes)))
 	}
 	if c.Insecure {
 		w = append(w, "--insecure: anybody who reaches the listen addresses can read, write and reconfigure this cluster")

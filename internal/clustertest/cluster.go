@@ -1,12 +1,15 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,12 +43,17 @@ type Member struct {
 	seeds map[uint64]string
 	join  bool
 
+	applyDelay atomic.Int64 // what each log entry of commands takes to apply
+
 	mu      sync.Mutex
 	node    *raftnode.Node[kvstore.Result] // nil: not running
 	db      *kvstore.DB
 	machine *kvstore.Machine
+	url     string // where peers find it, from its next life on; "": as from the start
+	checked *checked
 	stop    context.CancelFunc
 	done    chan error
+	killed  bool // by Kill; its end may still be on its way
 }
 
 // New starts nothing: call Start of its members. It must be called inside a
@@ -109,6 +117,7 @@ func (c *Cluster) StartAll() {
 // Close stops all members and waits for everything that is under way.
 func (c *Cluster) Close() {
 	for _, m := range c.Members() {
+		m.Disk.Unstall()
 		m.Stop()
 	}
 	c.Net.wg.Wait()
@@ -142,12 +151,14 @@ func (m *Member) Start() {
 		cfg.Founders = m.c.founder
 	}
 	cfg.Seeds = m.seeds
+	cfg.PeerURL = cmp.Or(m.url, cfg.PeerURL)
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
 	cfg.Logger = cfg.Logger.With(zap.Uint64("member", m.ID))
 	machine := kvstore.NewMachine()
-	node, err := raftnode.New(cfg, &checked{Machine: machine, m: m}, m.Disk.mount())
+	watched := &checked{Machine: machine, m: m}
+	node, err := raftnode.New(cfg, watched, m.Disk.mount())
 	if err != nil {
 		m.c.t.Fatalf("new member %d: %v", m.ID, err)
 	}
@@ -157,8 +168,9 @@ func (m *Member) Start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.node, m.machine, m.db = node, machine, kvstore.NewDB(machine, node)
+	m.checked = watched
 	m.stop, m.done = cancel, make(chan error, 1)
-	e := &endpoint{n: m.c.Net, id: m.ID, self: func() Receiver {
+	e := &endpoint{n: m.c.Net, id: m.ID, disk: m.Disk, self: func() Receiver {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -185,10 +197,25 @@ func (m *Member) Crash() error {
 	})
 }
 
+// Kill is a Crash that does not wait until everything of the life has ended,
+// so that a Filter or a hook of the disk can kill the member in the middle of
+// what it does. Crash must follow before Start.
+func (m *Member) Kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock() // a new life must not begin meanwhile
+	if m.node == nil {
+		return
+	}
+	m.killed = true
+	m.c.Net.detach(m.ID)
+	m.Disk.Crash()
+	m.stop()
+}
+
 func (m *Member) end(how func()) error {
 	m.mu.Lock()
 	node, stop, done := m.node, m.stop, m.done
-	m.node, m.db = nil, nil
+	m.node, m.db, m.killed = nil, nil, false
 	m.mu.Unlock()
 	if node == nil {
 		return nil
@@ -204,7 +231,7 @@ func (m *Member) end(how func()) error {
 func (m *Member) Ended() (error, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.node == nil {
+	if m.node == nil || m.killed {
 		return nil, true
 	}
 	select {
@@ -268,12 +295,100 @@ func (c *Cluster) WaitLeader(limit time.Duration) (*Member, error) {
 type checked struct {
 	*kvstore.Machine
 	m *Member
+
+	mu      sync.Mutex // held while the state is changed behind its back, and while it is scanned
+	flips   int        // bits changed so far
+	altered bool       // it was, and has not been replaced since
+	forgets bool       // it will be: of the next entry with commands, all are left out
+}
+
+// Flip changes one bit of a key's value in the memory of a member that runs.
+func (m *Member) Flip(key string) bool {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it, ok := s.Get([]byte(key))
+	if !ok || len(it.Value) == 0 {
+		return false
+	}
+	flipBit(&it.Value[0], s.flips%8) // not the same twice: that would undo it
+	s.flips++
+	s.altered = true
+	s.Revision() // whoever reads the state from now on has waited for this
+	return true
+}
+
+// flipBit is what a faulty memory does: it waits for nobody, and the race
+// detector is not to see it.
+//
+//go:norace
+//go:noinline
+func flipBit(b *byte, bit int) { *b ^= 1 << bit }
+
+// Forget makes a member that runs leave out the next entry that has commands, as
+// a fault in the code that applies them would.
+func (m *Member) Forget() {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgets = true
+}
+
+// Altered says that the member's state was changed by Flip or Forget.
+func (m *Member) Altered() bool {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.altered
+}
+
+func (s *checked) Digest() func(func() error) (uint64, error) {
+	scan := s.Machine.Digest()
+	return func(pause func() error) (uint64, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return scan(pause)
+	}
+}
+
+func (s *checked) Restore(r io.Reader) error {
+	err := s.Machine.Restore(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.altered = s.altered && err != nil
+	return err
+}
+
+// apply applies an entry, or what is left of it, and tells whether the state that
+// it leads to can be compared with others.
+func (s *checked) apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvstore.Result, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forgets && len(cmds) > 0 {
+		s.forgets, s.altered = false, true
+		_, err := s.Machine.Apply(index, clock, nil)
+		return slices.Repeat([]kvstore.Result{{Code: kvstore.NotFound}}, len(cmds)), false, err
+	}
+	res, err := s.Machine.Apply(index, clock, cmds)
+	return res, !s.altered, err
 }
 
 func (s *checked) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvstore.Result, error) {
-	res, err := s.Machine.Apply(index, clock, cmds)
+	time.Sleep(time.Duration(s.m.applyDelay.Load()))
+	res, equal, err := s.apply(index, clock, cmds)
+	if !equal {
+		return res, err
+	}
 	_, hash := s.Hash()
 	c := s.m.c
+	node := s.m.Node()
+	founders := node != nil && len(node.Members()) == len(c.founder)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if was, ok := c.hashes[index]; ok && was != hash {
@@ -286,7 +401,7 @@ func (s *checked) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvs
 			durable++
 		}
 	}
-	if len(c.members) == len(c.founder) && durable <= len(c.founder)/2 {
+	if founders && len(c.members) == len(c.founder) && durable <= len(c.founder)/2 {
 		c.broken = append(c.broken, fmt.Sprintf("member %d applied index %d, which is durable on only %d disks", s.m.ID, index, durable))
 	}
 	return res, err

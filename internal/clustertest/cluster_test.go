@@ -229,7 +229,7 @@ func TestPendingChange(t *testing.T) {
 func TestLeadershipTransfer(t *testing.T) {
 	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
 		begin := time.Now()
-		if err := leader.Node().TransferLeadership(within(t, 5*time.Second)); err != nil {
+		if err := leader.Node().TransferLeadership(within(t, 5*time.Second), 0); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took > time.Second {

@@ -35,7 +35,10 @@ type Disk struct {
 	identity *raftnode.Identity
 
 	latency func(*rand.Rand) time.Duration
-	failIn  int // fail the n-th write from now; 0: none
+	failIn  int           // fail the n-th write from now; 0: none
+	stalled chan struct{} // not nil: writes that sync wait until it is closed
+	loseAll bool
+	hook    func(Op) error
 }
 
 // image is what a log and its snapshot records amount to.
@@ -65,10 +68,45 @@ func (d *Disk) Crash() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.life++
-	for _, write := range d.unsynced[:d.rng.IntN(len(d.unsynced)+1)] {
+	kept := d.rng.IntN(len(d.unsynced) + 1)
+	if d.loseAll {
+		kept = 0
+	}
+	for _, write := range d.unsynced[:kept] {
 		write(&d.synced)
 	}
 	d.unsynced, d.failIn = nil, 0
+	d.unstallLocked()
+}
+
+// SetLatency says how long a write that syncs takes.
+func (d *Disk) SetLatency(f func(*rand.Rand) time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.latency = f
+}
+
+// Stall makes every write that syncs wait, from now until Unstall or a crash.
+func (d *Disk) Stall() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stalled == nil {
+		d.stalled = make(chan struct{})
+	}
+}
+
+// Unstall ends a Stall.
+func (d *Disk) Unstall() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unstallLocked()
+}
+
+func (d *Disk) unstallLocked() {
+	if d.stalled != nil {
+		close(d.stalled)
+		d.stalled = nil
+	}
 }
 
 // FailAfter makes the n-th write from now fail, and all that follow.
@@ -79,7 +117,10 @@ func (d *Disk) FailAfter(n int) {
 }
 
 // Heal makes the disk work again.
-func (d *Disk) Heal() { d.FailAfter(0) }
+func (d *Disk) Heal() {
+	d.FailAfter(0)
+	d.Unstall()
+}
 
 // Holds reports whether the entry at index is durable here, or a snapshot that
 // covers it.
@@ -106,8 +147,11 @@ var _ raftnode.Storage = (*mounted)(nil)
 
 // write takes its time, then queues one write, or several that can be torn
 // apart, and syncs if asked to.
-func (m *mounted) write(sync bool, writes ...func(*image)) error {
+func (m *mounted) write(op string, sync bool, writes ...func(*image)) error {
 	d := m.d
+	if err := d.pass(op, false); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	if d.life != m.life {
 		d.mu.Unlock()
@@ -121,12 +165,17 @@ func (m *mounted) write(sync bool, writes ...func(*image)) error {
 		}
 	}
 	d.unsynced = append(d.unsynced, writes...)
-	pause := d.latency(d.rng)
+	pause, stalled := d.latency(d.rng), d.stalled
 	d.mu.Unlock()
+	if err := d.pass(op, true); err != nil {
+		return err
+	}
 	if !sync {
 		return nil
 	}
-	time.Sleep(pause)
+	if time.Sleep(pause); stalled != nil {
+		<-stalled
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.life != m.life {
@@ -154,9 +203,11 @@ func (m *mounted) Load(id raftnode.Identity) (*raftnode.Recovered, error) {
 	if im.base.GetIndex() > 0 {
 		rec.Snapshot = im.base
 	}
-	if from := im.base.GetIndex(); from >= im.start {
-		rec.Entries = append(rec.Entries, im.log[min(from-im.start, uint64(len(im.log))):]...)
+	from := im.base.GetIndex()
+	if from < im.start {
+		return nil, fmt.Errorf("%w: the log begins after index %d, its snapshot is %d", raftnode.ErrDataDir, im.start, from)
 	}
+	rec.Entries = append(rec.Entries, im.log[min(from-im.start, uint64(len(im.log))):]...)
 	return rec, nil
 }
 
@@ -174,17 +225,21 @@ func (m *mounted) Save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 	was := m.d.synced.hardState
 	m.d.mu.Unlock()
 	sync := len(ents) > 0 || hs != nil && (hs.GetTerm() != was.GetTerm() || hs.GetVote() != was.GetVote())
-	return m.write(sync, writes...)
+	return m.write("save", sync, writes...)
 }
 
 // Sync implements raftnode.LogStorage.
-func (m *mounted) Sync() error { return m.write(true) }
+func (m *mounted) Sync() error { return m.write("sync", true) }
 
 // SaveSnapshot implements raftnode.LogStorage.
 func (m *mounted) SaveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error {
 	// The record and the commit index that makes it valid can be torn apart
 	// in a WAL, where the record is then ignored; here they come together.
-	return m.write(!installed, func(im *image) {
+	op := "snapshot"
+	if installed {
+		op = "install"
+	}
+	return m.write(op, !installed, func(im *image) {
 		im.base = meta
 		if index := meta.GetIndex(); installed {
 			im.start, im.log = index, nil
@@ -196,14 +251,27 @@ func (m *mounted) SaveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) er
 	})
 }
 
-// Release implements raftnode.LogStorage.
+// Release implements raftnode.LogStorage. It does not wait for its turn among
+// what is not synced: a file that is removed can be gone while others still
+// lack what was written to them before.
 func (m *mounted) Release(index uint64) error {
-	return m.write(false, func(im *image) {
-		if index > im.start && index <= im.start+uint64(len(im.log)) {
-			im.log = append([]*raftpb.Entry(nil), im.log[index-im.start:]...)
-			im.start = index
-		}
-	})
+	if err := m.write("release", false); err != nil {
+		return err
+	}
+	m.d.mu.Lock()
+	defer m.d.mu.Unlock()
+	if m.d.life != m.life {
+		return ErrCrashed
+	}
+	m.d.bodies = maps.Clone(m.d.bodies)
+	maps.DeleteFunc(m.d.bodies, func(old uint64, _ []byte) bool { return old < index })
+	im := &m.d.synced
+	if index > im.start {
+		gone := min(index-im.start, uint64(len(im.log)))
+		im.log = append([]*raftpb.Entry(nil), im.log[gone:]...)
+		im.start += gone
+	}
+	return nil
 }
 
 // WriteBody implements raftnode.BodyStorage.
@@ -212,7 +280,7 @@ func (m *mounted) WriteBody(index uint64, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := m.write(true); err != nil {
+	if err := m.write("body", true); err != nil {
 		return err
 	}
 	d := m.d
@@ -223,16 +291,11 @@ func (m *mounted) WriteBody(index uint64, r io.Reader) error {
 	}
 	d.bodies = maps.Clone(d.bodies)
 	d.bodies[index] = b
-	for old := range d.bodies {
-		if old+1000 < index && old < d.synced.base.GetIndex() {
-			delete(d.bodies, old)
-		}
-	}
 	return nil
 }
 
 // OpenBody implements raftnode.BodyStorage.
-func (m *mounted) OpenBody(index uint64) (io.ReadCloser, int64, error) {
+func (m *mounted) OpenBody(index uint64) (io.ReadSeekCloser, int64, error) {
 	d := m.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -240,8 +303,13 @@ func (m *mounted) OpenBody(index uint64) (io.ReadCloser, int64, error) {
 	if !ok || d.life != m.life {
 		return nil, 0, fmt.Errorf("no snapshot %d", index)
 	}
-	return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
+	return openBody{bytes.NewReader(b)}, int64(len(b)), nil
 }
+
+// openBody is a body as an open file: it stays when the disk gives it up.
+type openBody struct{ *bytes.Reader }
+
+func (openBody) Close() error { return nil }
 
 // put appends an entry, in the place of any with its index or a higher one.
 func (im *image) put(e *raftpb.Entry) {

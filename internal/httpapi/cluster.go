@@ -50,7 +50,8 @@ type Member struct {
 	ClientURL   string `json:"client_url"`
 	Role        Role   `json:"role"`
 	AutoPromote bool   `json:"auto_promote,omitempty"`
-	Started     bool   `json:"started"` // has run, so it has a data directory: nobody else may take its id
+	Replaces    uint64 `json:"replaces,omitempty"` // the member whose place it takes when it has caught up
+	Started     bool   `json:"started"`            // has run, so it has a data directory: nobody else may take its id
 
 	// Replication is known to the leader alone; nil elsewhere.
 	*Replication

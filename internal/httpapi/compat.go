@@ -36,7 +36,7 @@ func (h *Handler) compatAdd(w http.ResponseWriter, r *http.Request) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	if err := refuseIdempotencyKey(r.Header); err != nil {
+	if err := refuseIdempotencyKey(r.Header, idsRepeat); err != nil {
 		return 0, err
 	}
 	p, err := parseParams(r.URL.RawQuery, paramTimeout)
@@ -63,7 +63,7 @@ func (h *Handler) compatRemove(w http.ResponseWriter, r *http.Request) (int, err
 	if err != nil {
 		return 0, err
 	}
-	if err := refuseIdempotencyKey(r.Header); err != nil {
+	if err := refuseIdempotencyKey(r.Header, idsRepeat); err != nil {
 		return 0, err
 	}
 	p, err := parseParams(r.URL.RawQuery, paramTimeout)

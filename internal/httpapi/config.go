@@ -17,9 +17,15 @@ const (
 
 // Config is what a Handler is made from.
 type Config struct {
-	Store   Store   // required
-	Stats   Stats   // required
-	Cluster Cluster // required
+	// All of these are required.
+	Store      Store
+	Stats      Stats
+	Cluster    Cluster
+	Membership Membership
+	Leadership Leadership
+	Snapshots  Snapshots
+	Verifier   Verifier
+	Guard      Guard
 
 	// Hosts are the addresses and names of this member, and any others that
 	// clients may put into Host: with or without a port, which is not looked
@@ -65,14 +71,22 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	var errs []error
-	if c.Store == nil {
-		errs = append(errs, errors.New("no store"))
-	}
-	if c.Stats == nil {
-		errs = append(errs, errors.New("no store statistics"))
-	}
-	if c.Cluster == nil {
-		errs = append(errs, errors.New("no cluster"))
+	for _, need := range []struct {
+		name    string
+		missing bool
+	}{
+		{"store", c.Store == nil},
+		{"store statistics", c.Stats == nil},
+		{"cluster", c.Cluster == nil},
+		{"membership", c.Membership == nil},
+		{"leadership", c.Leadership == nil},
+		{"snapshots", c.Snapshots == nil},
+		{"verifier", c.Verifier == nil},
+		{"guard", c.Guard == nil},
+	} {
+		if need.missing {
+			errs = append(errs, errors.New("no "+need.name))
+		}
 	}
 	if c.MaxValueBytes < 0 {
 		errs = append(errs, fmt.Errorf("max value of %d bytes", c.MaxValueBytes))

@@ -219,7 +219,7 @@ func (c *contract) run(t *testing.T, row contractRow) {
 		r.ContentLength = row.length
 	}
 	r.Header["User-Agent"] = nil
-	if row.method == "POST" {
+	if row.method == "POST" || row.method == "PATCH" {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	for _, h := range row.headers {

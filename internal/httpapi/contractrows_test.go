@@ -52,6 +52,13 @@ func (row *contractRow) seed(f *fixture) {
 		c.state = Status{ID: 1, Name: "n1", Leader: 2, Role: "follower", Voters: []uint64{1, 2}}
 		c.members = []Member{{ID: 1, Name: "n1", Role: RoleVoter, Started: true}, {ID: 2, Role: RoleLeader, Replication: &Replication{Match: 3, LastContact: Duration(time.Second)}}}
 	})
+	f.admin.set(func(a *fakeAdmin) {
+		a.plan = Plan{VotersBefore: []uint64{1, 2}, VotersAfter: []uint64{1}, QuorumBefore: 2, QuorumAfter: 1, Refusal: fmt.Errorf("plan: %w", ErrWouldLoseQuorum)}
+		a.leader = Leader{ID: 2, Term: 7, ClientURL: "http://b:2"}
+		a.info, a.file = SnapshotInfo{Index: 9, Term: 7, Revision: 8, Size: 10}, []byte("0123456789")
+		a.verified = &Verification{Index: 9, At: time.Now(), Hashes: map[uint64]uint64{1: 0xabc}, Missing: []uint64{2}}
+		a.disk = Disk{Free: 1 << 30, Reserve: 1 << 20, Short: []uint64{2}}
+	})
 	row.target = strings.ReplaceAll(row.target, "{lease}", lease)
 	row.body = strings.ReplaceAll(row.body, "{lease}", lease)
 	if row.set != nil {
@@ -64,7 +71,16 @@ func failing(err error) func(f *fixture) {
 	return func(f *fixture) {
 		f.log.set(func(l *directLog) { l.err, l.readErr = err, err })
 		f.cluster.set(func(c *fakeCluster) { c.err, c.ready = err, err })
+		f.admin.set(func(a *fakeAdmin) { a.err, a.leader = err, Leader{} })
 	}
+}
+
+// diverged makes this member, or a comparison, find that states differ.
+func diverged(f *fixture) {
+	f.admin.set(func(a *fakeAdmin) {
+		a.serving = fmt.Errorf("%w: at index 9", ErrDiverged)
+		a.verified = &Verification{Index: 9, At: time.Now(), Hashes: map[uint64]uint64{1: 1, 2: 2}, Diverged: []uint64{1}}
+	})
 }
 
 // plain is a request of each operation that nothing is wrong with.
@@ -86,12 +102,23 @@ var plain = map[string]contractRow{
 	"listMembers":  {status: 200, method: "GET", target: "/v1/members"},
 	"addMember":    {status: 201, method: "POST", target: "/v1/members", body: `{"peer_url":"http://127.0.0.1:2"}`},
 	"removeMember": {status: 204, method: "DELETE", target: "/v1/members/2"},
-	"status":       {status: 200, method: "GET", target: "/v1/status"},
-	"openapi":      {status: 200, method: "GET", target: "/v1/openapi.json"},
-	"livez":        {status: 200, method: "GET", target: "/livez"},
-	"readyz":       {status: 200, method: "GET", target: "/readyz"},
-	"metrics":      {status: 200, method: "GET", target: "/metrics"},
-	"version":      {status: 200, method: "GET", target: "/version"},
+
+	"updateMember":       {status: 200, method: "PATCH", target: "/v1/members/2", body: `{"peer_url":"http://127.0.0.1:2"}`},
+	"promoteMember":      {status: 200, method: "POST", target: "/v1/members/2/promote"},
+	"replaceMember":      {status: 200, method: "POST", target: "/v1/members/replace", body: `{"remove":2,"add":{"peer_url":"http://127.0.0.1:2"}}`},
+	"getLeader":          {status: 200, method: "GET", target: "/v1/leader"},
+	"transferLeadership": {status: 200, method: "POST", target: "/v1/leader", body: `{"to":2}`},
+	"takeSnapshot":       {status: 201, method: "POST", target: "/v1/snapshots"},
+	"getSnapshot":        {status: 200, method: "GET", target: "/v1/snapshots/latest"},
+	"verify":             {status: 200, method: "POST", target: "/v1/verify"},
+	"lastVerification":   {status: 200, method: "GET", target: "/v1/verify"},
+
+	"status":  {status: 200, method: "GET", target: "/v1/status"},
+	"openapi": {status: 200, method: "GET", target: "/v1/openapi.json"},
+	"livez":   {status: 200, method: "GET", target: "/livez"},
+	"readyz":  {status: 200, method: "GET", target: "/readyz"},
+	"metrics": {status: 200, method: "GET", target: "/metrics"},
+	"version": {status: 200, method: "GET", target: "/version"},
 }
 
 // faults make a plain request get a status that has nothing to do with what it
@@ -242,6 +269,43 @@ var special = []contractRow{
 	{status: 204, method: "DELETE", target: "/v1/members/2?force=true"},
 	{status: 404, method: "DELETE", target: "/v1/members/2", set: failing(ErrNoSuchMember)},
 	{status: 409, method: "DELETE", target: "/v1/members/2", set: failing(ErrWouldLoseQuorum)},
+	{status: 200, method: "POST", target: "/v1/members?dry_run=true", body: `{"peer_url":"http://127.0.0.1:2"}`},
+	{status: 200, method: "DELETE", target: "/v1/members/2?dry_run=true&force=true&timeout=1s"},
+
+	{status: 200, method: "PATCH", target: "/v1/members/2?timeout=1s", body: `{"name":"n2","peer_url":"http://127.0.0.1:2","client_url":"","auto_promote":false}`},
+	{status: 200, method: "PATCH", target: "/v1/members/2?dry_run=true", body: `{"name":null,"client_url":"http://127.0.0.1:3"}`, set: func(f *fixture) { f.admin.set(func(a *fakeAdmin) { a.plan = Plan{} }) }},
+	{status: 404, method: "PATCH", target: "/v1/members/2", body: `{"name":"x"}`, set: failing(ErrNoSuchMember)},
+	{status: 409, method: "PATCH", target: "/v1/members/2", body: `{"name":"x"}`, set: failing(ErrMemberExists)},
+	{status: 200, method: "POST", target: "/v1/members/2/promote?dry_run=true&timeout=1s"},
+	{status: 404, method: "POST", target: "/v1/members/2/promote", set: failing(ErrNoSuchMember)},
+	{status: 409, method: "POST", target: "/v1/members/2/promote", set: failing(ErrLearnerNotReady)},
+	{status: 200, method: "POST", target: "/v1/members/replace?dry_run=true&timeout=1s", body: `{"remove":2,"add":{"id":7,"name":"n7","peer_url":"http://127.0.0.1:2","client_url":"http://127.0.0.1:3"}}`},
+	{status: 202, method: "POST", target: "/v1/members/replace", body: `{"remove":2,"add":{"id":null,"peer_url":"http://127.0.0.1:2"}}`, set: func(f *fixture) { f.admin.set(func(a *fakeAdmin) { a.waiting = true }) }},
+	{status: 404, method: "POST", target: "/v1/members/replace", body: `{"remove":2,"add":{"peer_url":"http://127.0.0.1:2"}}`, set: failing(ErrNoSuchMember)},
+	{status: 409, method: "POST", target: "/v1/members/replace", body: `{"remove":2,"add":{"peer_url":"http://127.0.0.1:2"}}`, set: failing(ErrConfigChangePending)},
+	{status: 200, method: "POST", target: "/v1/leader?timeout=1s"},
+	{status: 200, method: "POST", target: "/v1/leader", body: `{"to":null}`},
+	{status: 400, method: "POST", target: "/v1/leader", body: `{"to":3}`, set: failing(ErrNotVoter)},
+
+	{status: 201, method: "POST", target: "/v1/snapshots?timeout=1s", set: func(f *fixture) { f.admin.set(func(a *fakeAdmin) { a.info.Revision = 0 }) }},
+	{status: 503, method: "POST", target: "/v1/snapshots", set: diverged},
+	{status: 206, method: "GET", target: "/v1/snapshots/latest", headers: []string{"Range: bytes=2-", `If-Range: "9-7"`}},
+	{status: 206, method: "GET", target: "/v1/snapshots/latest", headers: []string{"Range: bytes=0-1,4-5"}},
+	{status: 304, method: "GET", target: "/v1/snapshots/latest", headers: []string{`If-None-Match: "9-7"`}},
+	{status: 404, method: "GET", target: "/v1/snapshots/latest", set: failing(ErrNoSnapshot)},
+	{status: 412, method: "GET", target: "/v1/snapshots/latest", headers: []string{`If-Match: "8-7"`}},
+	{status: 416, method: "GET", target: "/v1/snapshots/latest", headers: []string{"Range: bytes=10-"}},
+	{status: 503, method: "GET", target: "/v1/snapshots/latest", set: diverged},
+	{status: 200, method: "POST", target: "/v1/verify?timeout=1s"},
+	{status: 409, method: "POST", target: "/v1/verify", set: diverged},
+	{status: 409, method: "GET", target: "/v1/verify", set: diverged},
+	{status: 404, method: "GET", target: "/v1/verify", set: func(f *fixture) { f.admin.set(func(a *fakeAdmin) { a.verified = nil }) }},
+
+	{status: 503, method: "GET", target: "/v1/kv/a", set: diverged},
+	{status: 503, method: "PUT", target: "/v1/kv/a", body: "v", set: diverged},
+	{status: 503, method: "GET", target: "/v1/watch?since=2", set: diverged},
+	{status: 503, method: "GET", target: "/readyz", set: diverged},
+	{status: 200, method: "GET", target: "/v1/status", set: diverged},
 	{status: 200, method: "GET", target: "/v1/status", set: func(f *fixture) {
 		f.cluster.set(func(c *fakeCluster) {
 			c.silent, c.state = true, Status{ID: 1, Leader: 1, Role: "leader", Voters: []uint64{1, 2}, Learners: []uint64{3}, Progress: []Progress{{ID: 2, State: "probe"}}}

@@ -1,12 +1,14 @@
-// Package httpapi serves kvd's REST API: keys, members, status, health,
-// metrics, and raftexample's five routes for who wants them.
+// Package httpapi serves kvd's REST API: keys, members, leadership, snapshots,
+// verification, status, health, metrics, and raftexample's five routes for who
+// wants them.
 //
 // It owns the way from an HTTP request to a command of the store and back:
 // which bytes of the path are the key, which conditions a request carries, how
 // long it may take, and which answer an outcome gets. It never learns what raft
-// is. The store and the cluster are interfaces declared here, with errors that
-// one table (problem.go) turns into problem documents; one table (route.go)
-// lists every route.
+// is. The store, the cluster and what can be done to it (Membership, Leadership,
+// Snapshots, Verifier, Guard) are interfaces declared here, with errors that one
+// table (problem.go) turns into problem documents; one table (route.go) lists
+// every route, and what is to be checked before it.
 //
 // # Goroutines
 //
@@ -45,6 +47,28 @@
 // request, by its context and its deadlines.
 //
 // A long poll is a read, and a watch of one key where that read is no news.
+//
+// # The Guard
+//
+// A member whose state is not the others' must not show it. Each request that
+// reads or writes the store, or takes or fetches a snapshot of it, asks the
+// [Guard] first, which costs an atomic read, and is refused with 503 diverged: a
+// write with the certainty that nothing was done. Members, leadership, status,
+// health, metrics and verification go on, so that the member can be looked at.
+//
+// Watches and long polls belong to an era, a time in which the Guard said yes
+// without a break. Whoever finds that it says no, be it a request, a probe or a
+// scrape, ends the era and all that belongs to it; a watch that nobody else ends
+// asks by itself before each event and each progress. A long poll then says
+// diverged, and not that there was no news.
+//
+// # Snapshots
+//
+// The newest snapshot is a file like any other: http.ServeContent serves it, with
+// ranges and conditions on the tag of its index and term. Its digest is found
+// before the first byte is sent, which means reading the file once more, and is
+// remembered. Repr-Digest is that digest always; Content-Digest, which is of the
+// bytes of one answer, stands where these are the whole file.
 //
 // # Listings
 //
@@ -103,6 +127,12 @@
 // request_id of a problem and for Idempotent-Replay: true. What a keepalive's
 // replay says of the time that remains was true when it was first sent. Writes
 // of members refuse the header: their ids make them repeatable.
+//
+// # Changes that are only thought of
+//
+// With dry_run=true a change of the membership goes the same way, up to the call
+// that would make it: the answer is a plan, with the refusal that the change would
+// get. Whatever becomes of the question itself, nothing was changed.
 //
 // # Truth over silence
 //

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"time"
@@ -41,13 +42,46 @@ func (nobody) Status() httpapi.Status                           { return httpapi
 func (nobody) Staleness() (time.Duration, bool)                 { return 0, true }
 func (nobody) LogClock() time.Duration                          { return 0 }
 func (nobody) Ready() error                                     { return nil }
+func (nobody) PlanChange(context.Context, httpapi.Change) (httpapi.Plan, error) {
+	return httpapi.Plan{}, kvstore.ErrNoLeader
+}
+func (nobody) PromoteMember(context.Context, uint64) (httpapi.Member, error) {
+	return httpapi.Member{}, httpapi.ErrNoSuchMember
+}
+func (nobody) UpdateMember(context.Context, uint64, httpapi.MemberUpdate) (httpapi.Member, error) {
+	return httpapi.Member{}, httpapi.ErrNoSuchMember
+}
+func (nobody) ReplaceMember(context.Context, uint64, httpapi.NewMember) (httpapi.Member, bool, error) {
+	return httpapi.Member{}, false, httpapi.ErrNoSuchMember
+}
+func (nobody) Leader() (httpapi.Leader, bool) { return httpapi.Leader{}, false }
+func (nobody) TransferLeadership(context.Context, uint64) (httpapi.Leader, error) {
+	return httpapi.Leader{}, kvstore.ErrNoLeader
+}
+func (nobody) TakeSnapshot(context.Context) (httpapi.SnapshotInfo, error) {
+	return httpapi.SnapshotInfo{}, kvstore.ErrNoSpace
+}
+func (nobody) OpenSnapshot() (httpapi.SnapshotInfo, io.ReadSeekCloser, error) {
+	return httpapi.SnapshotInfo{}, nil, httpapi.ErrNoSnapshot
+}
+func (nobody) Verify(context.Context) (httpapi.Verification, error) {
+	return httpapi.Verification{}, kvstore.ErrNoLeader
+}
+func (nobody) LastVerification() (httpapi.Verification, bool) { return httpapi.Verification{}, false }
+func (nobody) Serving() error                                 { return nil }
+func (nobody) Disk() httpapi.Disk                             { return httpapi.Disk{} }
 
 func ExampleNew() {
 	machine := kvstore.NewMachine()
 	h, err := httpapi.New(httpapi.Config{
-		Store:   kvstore.NewDB(machine, &alone{machine: machine}),
-		Stats:   machine,
-		Cluster: nobody{},
+		Store:      kvstore.NewDB(machine, &alone{machine: machine}),
+		Stats:      machine,
+		Cluster:    nobody{},
+		Membership: nobody{},
+		Leadership: nobody{},
+		Snapshots:  nobody{},
+		Verifier:   nobody{},
+		Guard:      nobody{},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -24,6 +24,9 @@ type Handler struct {
 
 	born time.Time
 
+	digests digests
+	era     atomic.Pointer[era]
+
 	pace     pace // of all watches
 	draining atomic.Bool
 	listings atomic.Int64 // in lines, being written
@@ -41,9 +44,11 @@ func New(cfg Config) (*Handler, error) {
 		hosts:     newHostSet(cfg.Hosts),
 		origins:   http.NewCrossOriginProtection(),
 		deadlines: deadlines{timeout: cfg.Timeout},
+		digests:   newDigests(),
 		born:      time.Now(),
 	}
 	h.stopping, h.stop = context.WithCancel(context.Background())
+	h.era.Store(newEra(h.stopping))
 	h.gatherer = h.newGatherer()
 	return h, nil
 }
@@ -78,21 +83,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = &fault{cause: errNotFound, detail: "no such path"}
 	case act == nil:
 		err = &fault{cause: errMethodNotAllowed, detail: "this path takes " + res.allow, allow: res.allow}
-	case act.writes:
-		if cross := h.origins.Check(r); cross != nil {
-			err = &fault{cause: errCrossOrigin, detail: cross.Error()}
-		} else if h.draining.Load() {
-			err = &fault{cause: kvstore.ErrStopping, detail: "no new writes are taken; another member takes them"}
-		} else if err = refuseHeaders(r.Header); err == nil {
+	default:
+		if err = h.admit(act, r); err == nil {
 			status, err = act.run(h, w, r)
 		}
-	default:
-		status, err = act.run(h, w, r)
 	}
 	if err != nil {
 		status = h.fail(w, r, err)
 	}
 	h.metrics.done(r.Method, status, err)
+}
+
+// admit runs the checks that hold on routes of one kind.
+func (h *Handler) admit(act *action, r *http.Request) error {
+	if act.kind&writes != 0 {
+		if cross := h.origins.Check(r); cross != nil {
+			return &fault{cause: errCrossOrigin, detail: cross.Error()}
+		}
+		if h.draining.Load() {
+			return &fault{cause: kvstore.ErrStopping, detail: "no new writes are taken; another member takes them"}
+		}
+		if err := refuseHeaders(r.Header); err != nil {
+			return err
+		}
+	}
+	if act.kind&state != 0 {
+		return h.guarded()
+	}
+	return nil
 }
 
 // context returns the context of a request that asked for timeout (0: did not

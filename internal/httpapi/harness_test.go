@@ -162,6 +162,7 @@ type fixture struct {
 	h       *Handler
 	log     *directLog
 	cluster *fakeCluster
+	admin   *fakeAdmin
 	machine *kvstore.Machine
 	errors  *bytes.Buffer
 }
@@ -169,11 +170,18 @@ type fixture struct {
 func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	t.Helper()
 	m := kvstore.NewMachine()
-	f := &fixture{t: t, machine: m, log: &directLog{m: m}, cluster: new(fakeCluster), errors: new(bytes.Buffer)}
+	f := &fixture{t: t, machine: m, log: &directLog{m: m}, cluster: new(fakeCluster), admin: new(fakeAdmin), errors: new(bytes.Buffer)}
 	cfg := Config{
-		Store:    kvstore.NewDB(m, f.log),
-		Stats:    m,
-		Cluster:  f.cluster,
+		Store:   kvstore.NewDB(m, f.log),
+		Stats:   m,
+		Cluster: f.cluster,
+
+		Membership: f.admin,
+		Leadership: f.admin,
+		Snapshots:  f.admin,
+		Verifier:   f.admin,
+		Guard:      f.admin,
+
 		Hosts:    []string{"example.com"}, // httptest's default
 		Version:  "v1.2.3",
 		ErrorLog: log.New(f.errors, "", 0),

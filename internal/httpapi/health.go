@@ -24,6 +24,7 @@ var readyChecks = []check{
 		return nil
 	}},
 	{"raft", func(h *Handler) error { return h.cfg.Cluster.Ready() }},
+	{"state", (*Handler).guarded},
 }
 
 // livez serves GET /livez.

@@ -13,7 +13,7 @@ func TestHealth(t *testing.T) {
 	f.want(200, "ok\n", "GET", "/livez", "")
 	f.want(200, "ok\n", "GET", "/readyz", "")
 	f.want(200, "", "HEAD", "/readyz", "")
-	f.want(200, "[+]serving ok\n[+]raft ok\nok\n", "GET", "/readyz?verbose", "")
+	f.want(200, "[+]serving ok\n[+]raft ok\n[+]state ok\nok\n", "GET", "/readyz?verbose", "")
 
 	f.cluster.set(func(c *fakeCluster) { c.ready = errors.New("no leader is known") })
 	f.want(200, "ok\n", "GET", "/livez?verbose=true", "")
@@ -21,10 +21,10 @@ func TestHealth(t *testing.T) {
 	if doc.Detail != "raft: no leader is known" {
 		t.Errorf("got detail %q", doc.Detail)
 	}
-	resp := f.want(503, "[+]serving ok\n[-]raft failed: no leader is known\nnot ready\n", "GET", "/readyz?verbose", "")
+	resp := f.want(503, "[+]serving ok\n[-]raft failed: no leader is known\n[+]state ok\nnot ready\n", "GET", "/readyz?verbose", "")
 	wantHeader(t, resp, map[string]string{"Retry-After": "1"})
 	f.want(200, "ok\n", "GET", "/readyz?exclude=raft", "")
-	f.want(200, "[+]serving ok\n[+]raft excluded\nok\n", "GET", "/readyz?exclude=raft&verbose", "")
+	f.want(200, "[+]serving ok\n[+]raft excluded\n[+]state ok\nok\n", "GET", "/readyz?exclude=raft&verbose", "")
 	f.wantProblem(400, "bad_parameter", "", "GET", "/readyz?exclude=rafts", "")
 	f.wantProblem(400, "bad_parameter", "", "GET", "/livez?exclude=raft", "")
 	f.wantProblem(400, "bad_parameter", "", "GET", "/readyz?verbos", "")

@@ -47,12 +47,18 @@ func parseIdempotencyKey(s string) (string, bool) {
 
 // refuseIdempotencyKey is for writes that do not remember their results: a
 // client that counts on it must not be left in the belief.
-func refuseIdempotencyKey(header http.Header) error {
+func refuseIdempotencyKey(header http.Header, why string) error {
 	if header["Idempotency-Key"] != nil {
-		return badParameter("Idempotency-Key", "not taken for members: with its id in it, a request can be repeated as it is, since no id is ever used again")
+		return badParameter("Idempotency-Key", "not taken here: "+why)
 	}
 	return nil
 }
+
+// Why a request needs no idempotency key.
+const (
+	idsRepeat         = "with a member's id in it, a request can be repeated as it is, since no id is ever used again"
+	repeatsHarmlessly = "this request can be repeated as it is"
+)
 
 // settle turns what became of a write into an error or nil, and tells of a
 // result that is an earlier one.

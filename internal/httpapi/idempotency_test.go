@@ -168,7 +168,7 @@ func TestEveryWriteKnowsTheKey(t *testing.T) {
 	f := newFixture(t)
 	for _, res := range routes {
 		for _, a := range res.actions {
-			if !a.writes {
+			if a.kind&writes == 0 {
 				continue
 			}
 			sent := false

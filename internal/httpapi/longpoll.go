@@ -37,6 +37,10 @@ func (h *Handler) await(w http.ResponseWriter, r *http.Request, p *params, key s
 	if wait.over(got) {
 		return true, nil
 	}
+	serving, err := h.serving()
+	if err != nil {
+		return false, err
+	}
 	if err := h.enterWatch(); err != nil {
 		return false, err
 	}
@@ -45,7 +49,7 @@ func (h *Handler) await(w http.ResponseWriter, r *http.Request, p *params, key s
 	answering(w, until.Add(answerTime))
 	ctx, cancel := context.WithDeadline(r.Context(), until)
 	defer cancel()
-	stop := context.AfterFunc(h.stopping, cancel)
+	stop := context.AfterFunc(serving, cancel)
 	defer stop()
 
 	for !wait.over(got) {
@@ -54,7 +58,7 @@ func (h *Handler) await(w http.ResponseWriter, r *http.Request, p *params, key s
 		case err == nil:
 		case ctx.Err() != nil:
 			h.refreshStaleness(w, p)
-			return false, nil
+			return false, h.guarded()
 		case errors.Is(err, kvstore.ErrCompacted):
 			// A snapshot was installed, or history is very short: what the key
 			// has become can still be read.
@@ -68,7 +72,7 @@ func (h *Handler) await(w http.ResponseWriter, r *http.Request, p *params, key s
 		}
 	}
 	h.refreshStaleness(w, p)
-	return true, nil
+	return true, h.guarded()
 }
 
 // watchKey follows a key from got on, and got with it, until the wait is over.

@@ -1,9 +1,6 @@
 package httpapi
 
-import (
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // listMembers serves GET /v1/members.
 func (h *Handler) listMembers(w http.ResponseWriter, r *http.Request) (int, error) {
@@ -56,10 +53,7 @@ func (j *newMemberJSON) member() (NewMember, error) {
 
 // addMember serves POST /v1/members.
 func (h *Handler) addMember(w http.ResponseWriter, r *http.Request) (int, error) {
-	if err := refuseIdempotencyKey(r.Header); err != nil {
-		return 0, err
-	}
-	p, err := parseParams(r.URL.RawQuery, paramTimeout)
+	p, err := changeParams(r, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -73,6 +67,9 @@ func (h *Handler) addMember(w http.ResponseWriter, r *http.Request) (int, error)
 	}
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
+	if p.dryRun() {
+		return h.plan(ctx, w, r, Change{Kind: ChangeAdd, Member: m})
+	}
 	added, err := h.cfg.Cluster.AddMember(ctx, m)
 	if err != nil {
 		return 0, err
@@ -83,19 +80,19 @@ func (h *Handler) addMember(w http.ResponseWriter, r *http.Request) (int, error)
 
 // removeMember serves DELETE /v1/members/{id}.
 func (h *Handler) removeMember(w http.ResponseWriter, r *http.Request) (int, error) {
-	id, ok := memberID(strings.TrimPrefix(r.URL.Path, membersPrefix))
-	if !ok {
-		return 0, badParameter("id", "a member's id is a number above 0")
-	}
-	if err := refuseIdempotencyKey(r.Header); err != nil {
+	id, err := memberFromURL(r, "")
+	if err != nil {
 		return 0, err
 	}
-	p, err := parseParams(r.URL.RawQuery, paramForce|paramTimeout)
+	p, err := changeParams(r, paramForce)
 	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := h.context(w, r, p.timeout)
 	defer cancel()
+	if p.dryRun() {
+		return h.plan(ctx, w, r, Change{Kind: ChangeRemove, ID: id, Force: p.force})
+	}
 	if err := h.cfg.Cluster.RemoveMember(ctx, id, p.force); err != nil {
 		return 0, err
 	}

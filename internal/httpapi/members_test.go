@@ -102,7 +102,7 @@ func TestBadMemberRequests(t *testing.T) {
 	f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/members/3?force=yes", "")
 	f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/members/3", "", "Idempotency-Key: 1")
 	f.wantProblem(400, "bad_parameter", notApplied, "POST", "/v1/members?dry_run=true", `{}`)
-	f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/members/3?dry_run=true", "")
+	f.wantProblem(400, "bad_parameter", notApplied, "DELETE", "/v1/members/3?dry_run=1", "")
 	if f.cluster.added != nil || f.cluster.removed != nil {
 		t.Errorf("added %v, removed %v", f.cluster.added, f.cluster.removed)
 	}
@@ -112,7 +112,7 @@ func TestStatus(t *testing.T) {
 	f := newFixture(t)
 	f.do("PUT", "/v1/kv/key", "value")
 	f.want(200, `{"id":0,"name":"","cluster_id":"0000000000000000","term":0,"leader":0,"role":"","commit":0,"applied":0,"first_index":0,"last_index":0,"snapshot_index":0,"clock":"0s","voters":[],"learners":[],"progress":[],`+
-		`"revision":1,"keys":1,"bytes":8,"compacted_revision":0,"history_bytes":0,"can_lose":null,"staleness":"0s","draining":false,"version":"v1.2.3","go":"`+goVersion+`"}`+"\n", "GET", "/v1/status", "")
+		`"revision":1,"keys":1,"bytes":8,"compacted_revision":0,"history_bytes":0,"can_lose":null,"staleness":"0s","disk":{"free_bytes":0,"reserve_bytes":0,"short":[]},"diverged":null,"draining":false,"version":"v1.2.3","go":"`+goVersion+`"}`+"\n", "GET", "/v1/status", "")
 	f.cluster.set(func(c *fakeCluster) {
 		c.state = Status{ID: 1, Name: "n1", ClusterID: 0xabc, Leader: 1, Role: "leader", Voters: []uint64{1, 2, 3}, Learners: []uint64{4},
 			Progress: []Progress{{ID: 2, Match: 5, RecentActive: true, LastContact: Duration(time.Second)}, {ID: 3}, {ID: 4, RecentActive: true, Learner: true}}}

@@ -13,7 +13,7 @@ import (
 
 // methodNames are the values of the label method; whatever else a client
 // invents is counted as the last.
-var methodNames = [...]string{"GET", "HEAD", "PUT", "POST", "DELETE", "other"}
+var methodNames = [...]string{"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "other"}
 
 // codeNames are the values of the label code. The first is for a request whose
 // body broke off: nobody is there to be answered, and no one here did wrong.
@@ -50,8 +50,10 @@ func methodIndex(method string) int {
 		return 3
 	case "DELETE":
 		return 4
+	case "PATCH":
+		return 5
 	}
-	return 5
+	return 6
 }
 
 // collector shows a Handler's counters, its store and its cluster to
@@ -84,6 +86,11 @@ var (
 	descUsed     = desc("used_bytes", "Bytes that the quota counts, as applied here: store, history and remembered requests.")
 	descLeases   = desc("leases", "Leases, as applied here.")
 	descRemember = desc("requests", "Idempotency keys remembered, as applied here.")
+
+	descDiverged  = desc("state_diverged", "1 while this member serves no keys because its state is not the others'.")
+	descDiskFree  = desc("disk_free_bytes", "Bytes free where the data directory is.")
+	descReserve   = desc("disk_reserve_bytes", "Free bytes below which no data is added; 0: no limit.")
+	descDiskShort = desc("disk_short", "Members, as far as is known here, whose disk has less than its reserve free.")
 
 	descMember    = desc("raft_member_info", "Always 1; the labels tell who this member is.", "id", "name", "cluster_id")
 	descTerm      = desc("raft_term", "Current term.")
@@ -132,6 +139,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descUsed, float64(stats.Used()))
 	gauge(descLeases, float64(stats.LeaseCount()))
 	gauge(descRemember, float64(stats.Requests()))
+
+	gauge(descDiverged, boolValue(c.h.guarded() != nil))
+	disk := c.h.cfg.Guard.Disk()
+	gauge(descDiskFree, float64(disk.Free))
+	gauge(descReserve, float64(disk.Reserve))
+	gauge(descDiskShort, float64(len(disk.Short)))
 
 	s := c.h.cfg.Cluster.Status()
 	cluster, _ := s.ClusterID.MarshalText()

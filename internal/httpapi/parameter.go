@@ -92,6 +92,9 @@ func (p *params) of() *manyParams {
 	return p.many
 }
 
+// dryRun tells whether the request only asks what it would do.
+func (p *params) dryRun() bool { return p.many != nil && p.many.dryRun }
+
 // parameters is the one table of query parameters.
 var parameters = []struct {
 	name   string

@@ -36,6 +36,8 @@ var (
 	errMismatch         = errors.New("idempotency key reused")
 	errTooMuch          = errors.New("too large, though read to its end")
 	errTooManyListings  = errors.New("too many listings")
+	errStatesDiffer     = errors.New("states differ")
+	errBadRange         = errors.New("bad range")
 	errInternal         = errors.New("internal")
 )
 
@@ -97,6 +99,12 @@ var problems = []problem{
 	{ErrWouldLoseQuorum, 409, "would_lose_quorum", "The quorum would be lost", notApplied, false, false},
 	{ErrConfigChangePending, 409, "config_change_pending", "A membership change is pending", notApplied, false, false},
 	{ErrBadMember, 400, "bad_parameter", "Bad member", notApplied, false, false},
+	{ErrLearnerNotReady, 409, "learner_not_ready", "The learner has not caught up", notApplied, false, false},
+	{ErrNotVoter, 400, "bad_parameter", "Not a voter", notApplied, false, false},
+	{ErrNoSnapshot, 404, "not_found", "No snapshot", notApplied, false, false},
+	{ErrDiverged, 503, "diverged", "State has diverged", notApplied, true, false},
+	{errStatesDiffer, 409, "diverged", "State has diverged", "", false, false},
+	{errBadRange, 416, "bad_range", "No such range", notApplied, false, false},
 }
 
 // internalProblem answers for what the table does not know. What became of a
@@ -122,6 +130,8 @@ type fault struct {
 	revision    uint64 // of the store; told when hasRevision
 	hasRevision bool
 	applied     string // outcome, where it is better known than the table says
+
+	verification *verificationJSON // what was found, for states that differ
 }
 
 func (f *fault) Error() string { return f.cause.Error() + ": " + f.detail }
@@ -140,6 +150,8 @@ type document struct {
 	// for cannot.
 	OldestRevision uint64 `json:"oldest_revision,omitempty"`
 	RequestID      string `json:"request_id"`
+
+	*verificationJSON // nil: none of its members
 }
 
 var (
@@ -172,7 +184,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) int {
 	}
 	header := w.Header()
 	if f, ok := errors.AsType[*fault](err); ok {
-		doc.Detail, doc.Parameter = f.detail, f.parameter
+		doc.Detail, doc.Parameter, doc.verificationJSON = f.detail, f.parameter, f.verification
 		if write && f.applied != "" {
 			doc.Outcome = f.applied
 		}

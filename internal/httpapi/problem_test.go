@@ -68,6 +68,13 @@ func TestEveryProblem(t *testing.T) {
 		request(f, 409, problemOf(err).code, notApplied, "DELETE", "/v1/members/3", "")
 	}
 
+	f.admin.set(func(a *fakeAdmin) { a.err = ErrLearnerNotReady })
+	request(f, 409, "learner_not_ready", notApplied, "POST", "/v1/members/3/promote", "")
+	f.admin.set(func(a *fakeAdmin) { a.err, a.file = nil, []byte("x") })
+	request(f, 416, "bad_range", "", "GET", "/v1/snapshots/latest", "", "Range: bytes=1-")
+	f.admin.set(func(a *fakeAdmin) { a.serving = ErrDiverged })
+	request(f, 503, "diverged", notApplied, "PUT", "/v1/kv/k", "v")
+
 	for _, p := range problems {
 		if !seen[p.code] {
 			t.Errorf("nothing brings about %s", p.code)
@@ -108,11 +115,15 @@ func TestProblemsAreNotCached(t *testing.T) {
 func TestMethodNotAllowed(t *testing.T) {
 	f := newFixture(t)
 	for path, allow := range map[string]string{
-		"/v1/kv/k": "GET, HEAD, PUT, DELETE", "/v1/kv": "GET, HEAD, DELETE", "/v1/compact": "POST", "/v1/members": "GET, HEAD, POST", "/v1/members/3": "DELETE",
+		"/v1/kv/k": "GET, HEAD, PUT, DELETE", "/v1/kv": "GET, HEAD, DELETE", "/v1/compact": "POST", "/v1/members": "GET, HEAD, POST", "/v1/members/3": "PATCH, DELETE",
+		"/v1/members/3/promote": "POST", "/v1/members/replace": "POST", "/v1/leader": "GET, HEAD, POST", "/v1/snapshots": "POST", "/v1/snapshots/latest": "GET, HEAD", "/v1/verify": "GET, HEAD, POST",
 		"/v1/txn": "POST", "/v1/leases": "GET, HEAD, POST", "/v1/leases/7f": "GET, HEAD, DELETE", "/v1/leases/7f/keepalive": "POST", "/v1/requests/k": "GET, HEAD",
 		"/v1/status": "GET, HEAD", "/livez": "GET, HEAD", "/readyz": "GET, HEAD", "/metrics": "GET, HEAD", "/version": "GET, HEAD",
 	} {
 		for _, method := range []string{"PATCH", "OPTIONS", "TRACE", "get", "BREW"} {
+			if strings.Contains(allow, method) {
+				continue
+			}
 			resp := f.do(method, path, "")
 			wantHeader(t, resp, map[string]string{"Allow": allow})
 			checkProblem(t, resp, 405, "method_not_allowed", refused(method))

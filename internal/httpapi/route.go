@@ -13,11 +13,19 @@ const (
 	membersPrefix = "/v1/members/"
 )
 
+// kind is a set of what is to be checked before an action.
+type kind uint8
+
+const (
+	writes kind = 1 << iota // changes something: refused from foreign pages, and while draining
+	state                   // of the store: refused while the Guard says so
+)
+
 // action is one method of a route. run returns the status it has answered
 // with, or an error and nothing written.
 type action struct {
 	method string
-	writes bool // changes something: refused from foreign pages, and while draining
+	kind   kind
 	run    func(h *Handler, w http.ResponseWriter, r *http.Request) (int, error)
 }
 
@@ -31,48 +39,61 @@ type resource struct {
 // routes is the one table of routes. GET answers HEAD as well.
 var routes = []resource{
 	{path: "/v1/kv/{key}", actions: []action{
-		{"GET", false, (*Handler).getKey},
-		{"PUT", true, (*Handler).putKey},
-		{"DELETE", true, (*Handler).deleteKey},
+		{"GET", state, (*Handler).getKey},
+		{"PUT", writes | state, (*Handler).putKey},
+		{"DELETE", writes | state, (*Handler).deleteKey},
 	}},
 	{path: listPath, actions: []action{
-		{"GET", false, (*Handler).listKeys},
-		{"DELETE", true, (*Handler).deleteKeys},
+		{"GET", state, (*Handler).listKeys},
+		{"DELETE", writes | state, (*Handler).deleteKeys},
 	}},
-	{path: "/v1/compact", actions: []action{{"POST", true, (*Handler).compact}}},
-	{path: "/v1/txn", actions: []action{{"POST", true, (*Handler).txn}}},
+	{path: "/v1/compact", actions: []action{{"POST", writes | state, (*Handler).compact}}},
+	{path: "/v1/txn", actions: []action{{"POST", writes | state, (*Handler).txn}}},
 	{path: "/v1/leases", actions: []action{
-		{"GET", false, (*Handler).listLeases},
-		{"POST", true, (*Handler).grantLease},
+		{"GET", state, (*Handler).listLeases},
+		{"POST", writes | state, (*Handler).grantLease},
 	}},
 	{path: "/v1/leases/{id}", actions: []action{
-		{"GET", false, (*Handler).getLease},
-		{"DELETE", true, (*Handler).revokeLease},
+		{"GET", state, (*Handler).getLease},
+		{"DELETE", writes | state, (*Handler).revokeLease},
 	}},
-	{path: "/v1/leases/{id}/keepalive", actions: []action{{"POST", true, (*Handler).keepAlive}}},
-	{path: "/v1/requests/{key}", actions: []action{{"GET", false, (*Handler).getRequest}}},
+	{path: "/v1/leases/{id}/keepalive", actions: []action{{"POST", writes | state, (*Handler).keepAlive}}},
+	{path: "/v1/requests/{key}", actions: []action{{"GET", state, (*Handler).getRequest}}},
 	{path: "/v1/members", actions: []action{
-		{"GET", false, (*Handler).listMembers},
-		{"POST", true, (*Handler).addMember},
+		{"GET", 0, (*Handler).listMembers},
+		{"POST", writes, (*Handler).addMember},
 	}},
 	{path: "/v1/members/{id}", actions: []action{
-		{"DELETE", true, (*Handler).removeMember},
+		{"PATCH", writes, (*Handler).updateMember},
+		{"DELETE", writes, (*Handler).removeMember},
 	}},
-	{path: "/v1/status", actions: []action{{"GET", false, (*Handler).status}}},
-	{path: "/livez", actions: []action{{"GET", false, (*Handler).livez}}},
-	{path: "/readyz", actions: []action{{"GET", false, (*Handler).readyz}}},
-	{path: "/metrics", actions: []action{{"GET", false, (*Handler).serveMetrics}}},
-	{path: "/v1/watch", actions: []action{{"GET", false, (*Handler).watch}}},
-	{path: "/v1/openapi.json", actions: []action{{"GET", false, (*Handler).openapi}}},
-	{path: "/version", actions: []action{{"GET", false, (*Handler).version}}},
+	{path: "/v1/members/{id}/promote", actions: []action{{"POST", writes, (*Handler).promoteMember}}},
+	{path: "/v1/members/replace", actions: []action{{"POST", writes, (*Handler).replaceMember}}},
+	{path: "/v1/leader", actions: []action{
+		{"GET", 0, (*Handler).leader},
+		{"POST", writes, (*Handler).transferLeadership},
+	}},
+	{path: snapshotsPath, actions: []action{{"POST", writes | state, (*Handler).takeSnapshot}}},
+	{path: latestSnapshotPath, actions: []action{{"GET", state, (*Handler).getSnapshot}}},
+	{path: "/v1/verify", actions: []action{
+		{"GET", 0, (*Handler).lastVerification},
+		{"POST", writes, (*Handler).verify},
+	}},
+	{path: "/v1/status", actions: []action{{"GET", 0, (*Handler).status}}},
+	{path: "/livez", actions: []action{{"GET", 0, (*Handler).livez}}},
+	{path: "/readyz", actions: []action{{"GET", 0, (*Handler).readyz}}},
+	{path: "/metrics", actions: []action{{"GET", 0, (*Handler).serveMetrics}}},
+	{path: "/v1/watch", actions: []action{{"GET", state, (*Handler).watch}}},
+	{path: "/v1/openapi.json", actions: []action{{"GET", 0, (*Handler).openapi}}},
+	{path: "/version", actions: []action{{"GET", 0, (*Handler).version}}},
 }
 
 // compatRoute is raftexample's resource at the root, served when asked for.
 var compatRoute = resource{path: "/{key}", actions: []action{
-	{"GET", false, (*Handler).compatGet},
-	{"PUT", true, (*Handler).compatPut},
-	{"POST", true, (*Handler).compatAdd},
-	{"DELETE", true, (*Handler).compatRemove},
+	{"GET", state, (*Handler).compatGet},
+	{"PUT", writes | state, (*Handler).compatPut},
+	{"POST", writes, (*Handler).compatAdd},
+	{"DELETE", writes, (*Handler).compatRemove},
 }}
 
 // router finds the resource of a path, as it was escaped by the client.
@@ -80,6 +101,7 @@ type router struct {
 	exact   map[string]*resource
 	key     *resource
 	member  *resource
+	promote *resource
 	compat  *resource // nil: not served
 	missing *resource // what a path without a resource gets
 
@@ -95,7 +117,9 @@ func newRouter(compat bool) *router {
 		switch {
 		case strings.HasPrefix(res.path, kvPrefix):
 			rt.key = &res
-		case strings.HasPrefix(res.path, membersPrefix):
+		case strings.HasPrefix(res.path, membersPrefix+"{") && strings.HasSuffix(res.path, promoteEnd):
+			rt.promote = &res
+		case strings.HasPrefix(res.path, membersPrefix+"{"):
 			rt.member = &res
 		case strings.HasPrefix(res.path, leasesPrefix) && strings.HasSuffix(res.path, keepaliveEnd):
 			rt.keepalive = &res
@@ -136,6 +160,9 @@ func (rt *router) resource(escaped, decoded string) *resource {
 		return res
 	}
 	if strings.HasPrefix(escaped, membersPrefix) {
+		if strings.HasSuffix(escaped, promoteEnd) {
+			return rt.promote
+		}
 		return rt.member
 	}
 	if strings.HasPrefix(escaped, leasesPrefix) {

@@ -71,7 +71,7 @@ func TestServerDefaults(t *testing.T) {
 
 func TestNewRefusesNonsense(t *testing.T) {
 	_, err := New(Config{MaxValueBytes: -1, Timeout: time.Hour, MaxWatches: -1})
-	for _, want := range []string{"no store", "no cluster", "max value", "timeout", "watches"} {
+	for _, want := range []string{"no store", "no cluster", "no membership", "no leadership", "no snapshots", "no verifier", "no guard", "max value", "timeout", "watches"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

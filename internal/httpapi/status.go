@@ -15,11 +15,15 @@ type statusJSON struct {
 	History  uint64 `json:"history_bytes"`
 	// CanLose is how many more voters may fail with the quorum kept, as the
 	// leader sees it now. Followers do not know: null.
-	CanLose  *int   `json:"can_lose"`
-	Stale    string `json:"staleness"`
-	Draining bool   `json:"draining"`
-	Version  string `json:"version"`
-	Go       string `json:"go"`
+	CanLose *int   `json:"can_lose"`
+	Stale   string `json:"staleness"`
+	Disk    Disk   `json:"disk"`
+	// Diverged is why this member serves no keys: its state is not the others'.
+	// Null: it is.
+	Diverged *string `json:"diverged"`
+	Draining bool    `json:"draining"`
+	Version  string  `json:"version"`
+	Go       string  `json:"go"`
 }
 
 // status serves GET /v1/status, which needs no quorum.
@@ -35,18 +39,16 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) (int, error) {
 		Oldest:   h.cfg.Stats.Compacted(),
 		History:  h.cfg.Stats.HistoryBytes(),
 		Stale:    h.staleness(),
+		Disk:     h.cfg.Guard.Disk(),
 		Draining: h.draining.Load(),
 		Version:  h.cfg.Version,
 		Go:       runtime.Version(),
 	}
 	s.CanLose = canLose(&s.Status)
-	// Readers of JSON should find lists, not nulls.
-	if s.Voters == nil {
-		s.Voters = []uint64{}
+	if err := h.guarded(); err != nil {
+		s.Diverged = new(err.Error())
 	}
-	if s.Learners == nil {
-		s.Learners = []uint64{}
-	}
+	s.Voters, s.Learners, s.Disk.Short = listed(s.Voters), listed(s.Learners), listed(s.Disk.Short)
 	if s.Progress == nil {
 		s.Progress = []Progress{}
 	}

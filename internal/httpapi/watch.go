@@ -38,6 +38,10 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) (int, error) {
 		return 0, err
 	}
 	defer h.leaveWatch()
+	serving, err := h.serving()
+	if err != nil {
+		return 0, err
+	}
 	watcher, err := h.beginWatch(w, r, &p, o)
 	if err != nil {
 		return 0, err
@@ -58,7 +62,7 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) (int, error) {
 		w.WriteHeader(http.StatusOK)
 		return http.StatusOK, nil
 	}
-	h.follow(r.Context(), f, watcher)
+	h.follow(r.Context(), serving, f, watcher)
 	return http.StatusOK, nil
 }
 
@@ -89,12 +93,12 @@ func (h *Handler) beginWatch(w http.ResponseWriter, r *http.Request, p *params, 
 	return watcher, p.readFault(err)
 }
 
-// follow sends what comes until the client is gone, this member stops, or the
-// history has gone past the watcher.
-func (h *Handler) follow(ctx context.Context, f *feed, watcher *kvstore.Watcher) {
+// follow sends what comes until the client is gone, this member stops or stops
+// to serve, or the history has gone past the watcher.
+func (h *Handler) follow(ctx, serving context.Context, f *feed, watcher *kvstore.Watcher) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(h.stopping, func() {
+	stop := context.AfterFunc(serving, func() {
 		cancel()
 		f.hurry()
 	})
@@ -119,6 +123,8 @@ func (h *Handler) follow(ctx context.Context, f *feed, watcher *kvstore.Watcher)
 			return
 		case !due:
 			return // the store has no more to give
+		case h.guarded() != nil:
+			return
 		case !f.torn:
 			f.progress(watcher.Progress())
 			f.flush()
@@ -152,6 +158,9 @@ func (h *Handler) copyEvents(ctx context.Context, f *feed, watcher *kvstore.Watc
 		events, err := watcher.Next(ctx, buf)
 		if err != nil {
 			return err
+		}
+		if err := h.guarded(); err != nil {
+			return err // these may be what nobody wrote
 		}
 		for i := range events {
 			f.event(&events[i])

@@ -17,6 +17,10 @@ type DB struct {
 	// holds for what is asked of this DB, to about a write each that is on its way.
 	// To be set before the DB is used.
 	QuotaBytes uint64
+	// NoSpace is asked before the same writes, and by its error refuses them with
+	// ErrNoSpace: a disk is short of room, for example. It must not block. To be set
+	// before the DB is used; nil: nothing is asked.
+	NoSpace func() error
 
 	machine *Machine
 	log     Log

@@ -19,7 +19,11 @@
 //
 // Hash, a running hash of the state, lets members find out that they differ. It
 // covers all versions, how far they are compacted, the leases, and the requests
-// that are remembered.
+// that are remembered. Digest hashes anew what is in memory, which shows damage
+// that came about without Apply: a million keys of 32 bytes with values of 128
+// take 0.9 s (AMD EPYC, shared with other work), the freeze before less than 1 µs.
+// A snapshot is summed up as it is written, too, so that none is made of what is
+// damaged.
 //
 // # Transactions
 //
@@ -88,10 +92,10 @@
 //
 // # Goroutines
 //
-// The package starts none. One goroutine, its caller's, calls Apply, Snapshot and
-// Restore and owns the state. Any number may read (Get, Revision, Len, Bytes,
+// The package starts none. One goroutine, its caller's, calls Apply, Snapshot,
+// Digest and Restore and owns the state. Any number may read (Get, Revision, Len, Bytes,
 // Clock, Hash, CompactionDue, NextExpiry, and DB), and one more may write each
-// snapshot: it reads a frozen view, which no later change touches; so does the
+// snapshot, or make each digest: it reads a frozen view, which no later change touches; so does the
 // reader of a View.
 // A read waits at most for the entry that is being applied, never for a snapshot
 // being written or restored, and with MinRevision for the revision asked for.

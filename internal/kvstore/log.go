@@ -32,9 +32,9 @@ var (
 	// proposed, and is not and will not be applied.
 	ErrStopping = errors.New("stopping")
 
-	// ErrOverloaded says that too much waits to be proposed. A command was
-	// never proposed, and is not and will not be applied.
-	ErrOverloaded = errors.New("too much is waiting to be proposed")
+	// ErrOverloaded says that too much waits to be proposed, or too many to read. A
+	// command was never proposed, and is not and will not be applied.
+	ErrOverloaded = errors.New("too many requests are waiting")
 
 	// ErrOutcomeUnknown says that a command was proposed and that no answer
 	// came in time: it may have been applied, or be applied later, or never.

@@ -92,3 +92,61 @@ func TestQuotaAsksForRetries(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What NoSpace refuses is what the quota refuses; everything else goes on, and a
+// retry of what was applied still gets its answer.
+func TestNoSpace(t *testing.T) {
+	db, log := newDB()
+	ctx := t.Context()
+	k := []byte("k")
+	once := kvstore.PutOptions{IdempotencyKey: "once"}
+	first, err := db.Put(ctx, k, []byte("v"), once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := db.GrantLease(ctx, time.Hour, kvstore.WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := errors.New("the disk of member 2 is short of room")
+	db.NoSpace = func() error { return short }
+	put := kvstore.Op{Kind: kvstore.OpPut, Key: k}
+	index := log.index
+	for name, write := range map[string]func() (kvstore.Result, error){
+		"put":   func() (kvstore.Result, error) { return db.Put(ctx, k, nil, kvstore.PutOptions{}) },
+		"grant": func() (kvstore.Result, error) { return db.GrantLease(ctx, time.Hour, kvstore.WriteOptions{}) },
+		"txn": func() (kvstore.Result, error) {
+			return db.Txn(ctx, kvstore.Txn{Then: []kvstore.Op{put}}, kvstore.WriteOptions{})
+		},
+	} {
+		if _, err := write(); !errors.Is(err, kvstore.ErrNoSpace) || !errors.Is(err, short) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if log.index != index {
+		t.Errorf("%d commands went to the log", log.index-index)
+	}
+	if r, err := db.Put(ctx, k, []byte("v"), once); err != nil || !r.Replayed || r.ModRevision != first.ModRevision {
+		t.Errorf("a retry of what was applied: %+v, %v", r, err)
+	}
+	for name, write := range map[string]func() (kvstore.Result, error){
+		"keepalive": func() (kvstore.Result, error) { return db.KeepAlive(ctx, lease.Lease, kvstore.WriteOptions{}) },
+		"expire":    func() (kvstore.Result, error) { return db.Expire(ctx) },
+		"delete":    func() (kvstore.Result, error) { return db.Delete(ctx, k, kvstore.DeleteOptions{}) },
+		"compact":   func() (kvstore.Result, error) { return db.Compact(ctx, 1, kvstore.WriteOptions{}) },
+	} {
+		if r, err := write(); err != nil || r.Code == kvstore.BadCommand {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	if _, err := db.RevokeLease(ctx, lease.Lease, kvstore.WriteOptions{}); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if _, err := db.Get(ctx, k, kvstore.GetOptions{}); err != nil {
+		t.Errorf("get: %v", err)
+	}
+	short = nil
+	if _, err := db.Put(ctx, k, nil, kvstore.PutOptions{}); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}

@@ -35,18 +35,25 @@ func (m *Machine) Restore(r io.Reader) error {
 	return nil
 }
 
-// state reads a snapshot. What old holds too is taken from there, so that a
-// member that was not far behind does not need the memory for two stores.
-func (d *snapshotReader) state(old *tree) (state, error) {
+// begin reads what every snapshot begins with.
+func (d *snapshotReader) begin() {
 	if magic := d.bytes(0, uint64(len(snapshotMagic))); d.err == nil && string(magic) != snapshotMagic {
 		d.fail("no snapshot of a kvd store")
 	}
-	if v := d.byte(); d.err == nil && v != snapshotVersion {
-		if v > snapshotVersion {
-			return state{}, fmt.Errorf("%w: version %d, known is %d", ErrNewerVersion, v, snapshotVersion)
-		}
+	v := d.byte()
+	switch {
+	case d.err != nil || v == snapshotVersion:
+	case v > snapshotVersion:
+		d.err = fmt.Errorf("%w: version %d, known is %d", ErrNewerVersion, v, snapshotVersion)
+	default:
 		d.fail("version %d", v)
 	}
+}
+
+// state reads a snapshot. What old holds too is taken from there, so that a
+// member that was not far behind does not need the memory for two stores.
+func (d *snapshotReader) state(old *tree) (state, error) {
+	d.begin()
 	s := newState()
 	s.revision, s.compacted, s.clock, s.index = d.uvarint(), d.uvarint(), d.duration(), d.uvarint()
 	if d.err == nil && s.compacted > s.revision {

@@ -3,6 +3,7 @@ package kvstore
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"time"
 )
@@ -78,6 +79,7 @@ type frozen struct {
 	index     uint64
 	marks     marks
 	hash      uint64
+	sum       uint64
 }
 
 // Snapshot returns the state as it is after the last entry applied. It takes no
@@ -99,10 +101,13 @@ func (m *Machine) Snapshot() (io.WriterTo, error) {
 		index:     m.state.index,
 		marks:     m.state.marks,
 		hash:      m.state.hash(),
+		sum:       m.state.sum,
 	}, nil
 }
 
-// WriteTo writes the snapshot with writes of about 64 KiB.
+// WriteTo writes the snapshot with writes of about 64 KiB. What it reads in memory
+// must be what Apply has put there: otherwise it ends with an ErrDamaged, and the
+// snapshot without its end.
 func (f *frozen) WriteTo(w io.Writer) (int64, error) {
 	cw := &countingWriter{w: w}
 	bw := bufio.NewWriterSize(cw, snapshotBuffer)
@@ -124,19 +129,34 @@ func (f *frozen) write(w *bufio.Writer) error {
 	b = binary.AppendUvarint(b, uint64(len(f.marks)))
 	w.Write(b)
 	var last mark
+	var sum uint64
 	for _, k := range f.marks {
+		sum += k.hash()
 		b := binary.AppendUvarint(w.AvailableBuffer(), k.revision-last.revision)
 		w.Write(binary.AppendUvarint(b, uint64(k.clock-last.clock)))
 		last = k
 	}
-	f.writeLeases(w)
-	if err := f.writeRequests(w); err != nil {
+	sum += f.writeLeases(w)
+	requests, err := f.writeRequests(w)
+	if err != nil {
 		return err
 	}
+	sum += requests
+	var good traitsGuard
 	var chain []*item // newest first
+	var keys int
+	var key []byte
 	for it := range f.view.all() {
+		if keys > 0 && string(it.kv) <= string(key) {
+			return fmt.Errorf("%w: %q after %q", ErrDamaged, it.kv, key)
+		}
+		keys, key = keys+1, it.kv
 		for chain = chain[:0]; it != nil && !it.forgotten(f.compacted); it = it.prev {
 			chain = append(chain, it)
+			if !good.sound(it.traits) || it.prev != nil && it.prev.modRevision >= it.modRevision {
+				return fmt.Errorf("%w: %q at revision %d", ErrDamaged, it.kv, it.modRevision)
+			}
+			sum += it.hash()
 			if it.modRevision <= f.compacted {
 				break // what is older is forgotten, and perhaps there still
 			}
@@ -147,14 +167,18 @@ func (f *frozen) write(w *bufio.Writer) error {
 			}
 		}
 	}
+	if sum != f.sum || keys != f.view.n {
+		return fmt.Errorf("%w: %d keys, sum %016x, should be %d, %016x", ErrDamaged, keys, sum, f.view.n, f.sum)
+	}
 	w.WriteByte(snapshotEnd)
 	b = binary.AppendUvarint(w.AvailableBuffer(), uint64(f.view.n))
 	b = binary.LittleEndian.AppendUint64(b, f.hash)
-	_, err := w.Write(b)
+	_, err = w.Write(b)
 	return err
 }
 
-func (f *frozen) writeLeases(w *bufio.Writer) {
+// writeLeases returns the sum of what it wrote, and so does writeRequests.
+func (f *frozen) writeLeases(w *bufio.Writer) (sum uint64) {
 	b := binary.AppendUvarint(w.AvailableBuffer(), f.granted)
 	w.Write(binary.AppendUvarint(b, uint64(f.leases.n)))
 	for it := range f.leases.all() {
@@ -162,19 +186,22 @@ func (f *frozen) writeLeases(w *bufio.Writer) {
 		b := append(w.AvailableBuffer(), it.kv...)
 		b = binary.AppendUvarint(b, uint64(l.TTL))
 		w.Write(binary.AppendUvarint(b, uint64(l.Deadline)))
+		sum += it.hash()
 	}
+	return sum
 }
 
-func (f *frozen) writeRequests(w *bufio.Writer) error {
+func (f *frozen) writeRequests(w *bufio.Writer) (sum uint64, err error) {
 	b := binary.AppendUvarint(w.AvailableBuffer(), f.requests)
 	w.Write(binary.AppendUvarint(b, uint64(f.records.n)))
 	for it := range f.records.all() {
 		w.Write(binary.AppendUvarint(w.AvailableBuffer(), uint64(len(it.value()))))
 		if _, err := w.Write(it.value()); err != nil {
-			return err
+			return 0, err
 		}
+		sum += it.hash()
 	}
-	return nil
+	return sum, nil
 }
 
 func writeVersion(w *bufio.Writer, it *item, oldest bool) error {

@@ -66,6 +66,7 @@ func checkState(tb testing.TB, m *Machine) {
 		tb.Fatalf("counted %x, %d keys, %d bytes, %d of history; kept %x, %d, %d, %d",
 			sum, keys, size, history, s.sum, s.keys, s.bytes, s.history)
 	}
+	checkDigest(tb, m)
 }
 
 // checkLeases compares what the leases and the keys lead to with what is kept,

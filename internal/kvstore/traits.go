@@ -25,12 +25,16 @@ var (
 )
 
 func newTraits(contentType string, lease LeaseID, ttl, deadline time.Duration) *traits {
+	return &traits{contentType, lease, ttl, deadline, hashTraits(contentType, lease, ttl, deadline)}
+}
+
+func hashTraits(contentType string, lease LeaseID, ttl, deadline time.Duration) uint64 {
 	var b [32]byte
 	binary.LittleEndian.PutUint64(b[0:], xxhash.Sum64String(contentType))
 	binary.LittleEndian.PutUint64(b[8:], uint64(lease))
 	binary.LittleEndian.PutUint64(b[16:], uint64(ttl))
 	binary.LittleEndian.PutUint64(b[24:], uint64(deadline))
-	return &traits{contentType, lease, ttl, deadline, xxhash.Sum64(b[:])}
+	return xxhash.Sum64(b[:])
 }
 
 // lasting says that the version ends by a write only.

@@ -2,16 +2,13 @@ package raftnode
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"encoding/json"
-
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/proto"
 )
 
 // applyJob is a message of raft for the apply thread, or the snapshot that
@@ -108,16 +105,15 @@ func (a *applier[R]) apply(ctx context.Context, e *raftpb.Entry) error {
 		if len(e.GetData()) == 0 {
 			return nil // raft's own, at the start of a term
 		}
-		return a.applyNormal(e)
-	case raftpb.EntryConfChange:
+		return a.applyNormal(ctx, e)
+	case raftpb.EntryConfChange, raftpb.EntryConfChangeV2:
 		return a.applyChange(ctx, e)
 	default:
-		// Joint changes are never proposed by this version.
 		return fmt.Errorf("entry type %v: %w", e.GetType(), ErrNewerVersion)
 	}
 }
 
-func (a *applier[R]) applyNormal(e *raftpb.Entry) error {
+func (a *applier[R]) applyNormal(ctx context.Context, e *raftpb.Entry) error {
 	h, payload, err := decodeEntry(e.GetData())
 	if err == nil && h.kind == kindCommands {
 		a.cmds, err = decodeCommands(a.cmds[:0], payload)
@@ -131,7 +127,7 @@ func (a *applier[R]) applyNormal(e *raftpb.Entry) error {
 		return nil
 	}
 	a.clock = max(a.clock, h.clock)
-	a.n.clock.observe(a.clock)
+	a.n.clock.observe(a.clock, h.id)
 	switch h.kind {
 	case kindCommands:
 		results, err := a.n.sm.Apply(e.GetIndex(), a.clock, a.cmds)
@@ -146,6 +142,22 @@ func (a *applier[R]) applyNormal(e *raftpb.Entry) error {
 			return nil
 		}
 		a.setMembers(a.members.publish(mb))
+	case kindCheck:
+		a.check(e, h.id)
+	case kindVerdict:
+		var v verdict
+		if err := json.Unmarshal(payload, &v); err != nil {
+			a.n.lg.Error("entry ignored", zap.Uint64("index", e.GetIndex()), zap.Error(err))
+			return nil
+		}
+		a.n.judge(v)
+	case kindReseed:
+		var p reseedPoint
+		if err := json.Unmarshal(payload, &p); err != nil {
+			a.n.lg.Error("entry ignored", zap.Uint64("index", e.GetIndex()), zap.Error(err))
+			return nil
+		}
+		a.reseed(ctx, e, h.id, p)
 	default:
 		return fmt.Errorf("entry kind %d: %w", h.kind, ErrNewerVersion)
 	}
@@ -169,49 +181,6 @@ func (a *applier[R]) answer(id entryID, results []R) {
 	}
 }
 
-// applyChange applies a membership change, or rejects it: on every member
-// alike, since that depends on the membership alone.
-func (a *applier[R]) applyChange(ctx context.Context, e *raftpb.Entry) error {
-	cc := &raftpb.ConfChange{}
-	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
-		return fmt.Errorf("membership change: %w", err)
-	}
-	var c changeContext
-	if err := json.Unmarshal(cc.GetContext(), &c); err != nil {
-		return fmt.Errorf("membership change: %w", err)
-	}
-	c.Member.ID = cc.GetNodeId()
-	refusal := a.members.check(cc.GetType(), c.Member)
-	next := a.members
-	if refusal == nil {
-		next = a.members.change(cc.GetType(), c.Member)
-	} else {
-		cc.NodeId = new(raft.None) // raft must see it, and change nothing
-	}
-	// The transport must know a new member before raft sends to it.
-	a.setMembers(next)
-	cs, err := ask(ctx, a.n, func(l *loop[R]) (*raftpb.ConfState, error) {
-		cs := l.applyConfChange(cc)
-		if refusal == nil && cc.GetType() == raftpb.ConfChangeRemoveNode && l.n.isSelf(cc.GetNodeId()) {
-			// A moment is left to tell the others what is in the queues.
-			l.removedIn = int(lingerTime/l.n.cfg.Tick) + 1
-		}
-		return cs, nil
-	})
-	if err != nil {
-		return err
-	}
-	a.confState = cs
-	if refusal == nil {
-		a.n.lg.Info("membership changed", zap.Stringer("change", cc.GetType()), zap.Uint64("member", cc.GetNodeId()),
-			zap.Uint64s("voters", cs.GetVoters()), zap.Uint64s("learners", cs.GetLearners()))
-	}
-	if f := a.n.inFlight.take(c.ID); f != nil {
-		f.done <- refusal
-	}
-	return nil
-}
-
 func (a *applier[R]) setMembers(m *membership) {
 	if m == a.members {
 		return
@@ -228,8 +197,9 @@ func (a *applier[R]) restore(meta *raftpb.SnapshotMetadata) error {
 		return err
 	}
 	a.adopt(h)
+	a.n.verifier.replaced(a.index)
 	a.confState = meta.GetConfState()
-	a.n.clock.observe(h.Clock)
+	a.n.clock.observe(h.Clock, entryID{})
 	a.n.members.Store(h.Membership)
 	a.n.peers.update(h.Membership)
 	// Entries that were proposed here and lie below the snapshot may be in it.

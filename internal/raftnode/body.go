@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"time"
 )
 
@@ -163,4 +164,40 @@ func readBodyHeader(r io.Reader) (*bodyHeader, error) {
 		return nil, fmt.Errorf("%w: header: %v", errBadBody, err)
 	}
 	return h, nil
+}
+
+// checkBodyFile reads a body through to its checksum.
+func checkBodyFile(path string) (*bodyHeader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := newBodyReader(f)
+	h, err := readBodyHeader(r)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return h, nil
+}
+
+// readHeaderFile reads the front of a body and believes it.
+func readHeaderFile(path string) (*bodyHeader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBodyHeader(f)
+}
+
+// SnapshotState reads the front of a snapshot's file, as OpenLatestSnapshot
+// gives it, and returns the state behind it, up to the checksum.
+func SnapshotState(file io.Reader) (io.Reader, error) {
+	r := newBodyReader(file)
+	_, err := readBodyHeader(r)
+	return r, err
 }

@@ -5,78 +5,78 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
-	"go.etcd.io/raft/v3/tracker"
-	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 )
 
-// changeContext travels in ConfChange.Context.
-type changeContext struct {
-	ID     entryID `json:"id"`
-	Member Member  `json:"member"`
+// ChangeKind says what a Change does.
+type ChangeKind string
+
+// The kinds of Change.
+const (
+	ChangeAdd     ChangeKind = "add"     // Member joins, as a learner
+	ChangeRemove  ChangeKind = "remove"  // ID leaves for good; Force: whoever answers
+	ChangePromote ChangeKind = "promote" // ID, a learner, becomes a voter
+	ChangeUpdate  ChangeKind = "update"  // of ID, what Update has
+	ChangeReplace ChangeKind = "replace" // Member joins as a learner, and takes the place of ID when it has caught up
+)
+
+// Change is a change of the membership.
+type Change struct {
+	Kind   ChangeKind   `json:"kind"`
+	ID     uint64       `json:"id,omitempty"`
+	Member Member       `json:"member,omitzero"`
+	Update MemberUpdate `json:"update,omitzero"`
+	Force  bool         `json:"force,omitempty"`
 }
 
-// changeRequest asks the leader for a membership change.
-type changeRequest struct {
-	Type   raftpb.ConfChangeType `json:"type"`
-	Member Member                `json:"member"`
-	Force  bool                  `json:"force,omitempty"`
+// MemberUpdate is what changes of a member; nil: stays.
+type MemberUpdate struct {
+	Name        *string `json:"name,omitempty"`
+	PeerURL     *string `json:"peer_url,omitempty"`
+	ClientURL   *string `json:"client_url,omitempty"`
+	AutoPromote *bool   `json:"auto_promote,omitempty"`
 }
 
-// changeReply is the leader's answer. Errors cross by name, since only
-// sentinels can be told apart on the other side.
-type changeReply struct {
-	Member Member `json:"member"`
-	Error  string `json:"error,omitempty"`
-	Text   string `json:"text,omitempty"`
-}
-
-var changeErrors = map[string]error{
-	"bad_member":            ErrBadMember,
-	"exists":                ErrMemberExists,
-	"id_removed":            ErrIDRemoved,
-	"not_found":             ErrNoSuchMember,
-	"would_lose_quorum":     ErrWouldLoseQuorum,
-	"config_change_pending": ErrConfigChangePending,
-	"not_leader":            errNotLeader,
-	"no_leader":             ErrNoLeader,
-	"stopped":               ErrStopped,
-}
-
-func newChangeReply(mb Member, err error) changeReply {
-	if err == nil {
-		return changeReply{Member: mb}
-	}
-	for name, sentinel := range changeErrors {
-		if errors.Is(err, sentinel) {
-			return changeReply{Error: name, Text: err.Error()}
+// validate refuses what no membership would make sense of. It also makes
+// nothing of what a newcomer cannot know.
+func (c *Change) validate() error {
+	switch c.Kind {
+	case ChangeAdd, ChangeReplace:
+		c.Member.Learner, c.Member.Started, c.Member.Replaces = true, false, 0
+		if c.Kind == ChangeReplace {
+			c.Member.Replaces = c.ID
 		}
-	}
-	return changeReply{Error: "unknown", Text: err.Error()}
-}
-
-func (r changeReply) err() error {
-	if r.Error == "" {
+		if c.Member.ID >= raft.LocalApplyThread {
+			return fmt.Errorf("%w: id %d is reserved", ErrBadMember, c.Member.ID)
+		}
+		return checkURL(c.Member.PeerURL)
+	case ChangeUpdate:
+		if u := c.Update.PeerURL; u != nil {
+			if err := checkURL(*u); err != nil {
+				return err
+			}
+		}
+		if u := c.Update.ClientURL; u != nil && *u != "" {
+			return checkURL(*u)
+		}
+		return nil
+	case ChangeRemove, ChangePromote:
 		return nil
 	}
-	if sentinel, ok := changeErrors[r.Error]; ok {
-		return &remoteError{sentinel, r.Text}
-	}
-	return fmt.Errorf("%w: %s", ErrOutcomeUnknown, r.Text)
+	return fmt.Errorf("%w: change %q", ErrBadMember, c.Kind)
 }
 
-// remoteError is a sentinel with the words of another member.
-type remoteError struct {
-	sentinel error
-	text     string
+// changeContext travels in the context of a ConfChange, and of a ConfChangeV2.
+type changeContext struct {
+	ID     entryID      `json:"id"`
+	Member Member       `json:"member,omitzero"` // of an addition
+	Update MemberUpdate `json:"update,omitzero"` // of an update
 }
-
-func (e *remoteError) Error() string { return e.text }
-func (e *remoteError) Unwrap() error { return e.sentinel }
 
 // foundingPeers are the entries a cluster begins with: the same on every
 // founder, to the byte.
@@ -94,8 +94,22 @@ func foundingPeers(founders []Founder) []raft.Peer {
 
 // changeID tells whose membership change an entry is.
 func changeID(e *raftpb.Entry) (entryID, bool) {
-	cc, c := &raftpb.ConfChange{}, changeContext{}
-	if proto.Unmarshal(e.GetData(), cc) != nil || json.Unmarshal(cc.GetContext(), &c) != nil {
+	var b []byte
+	if e.GetType() == raftpb.EntryConfChangeV2 {
+		cc := &raftpb.ConfChangeV2{}
+		if proto.Unmarshal(e.GetData(), cc) != nil {
+			return entryID{}, false
+		}
+		b = cc.GetContext()
+	} else {
+		cc := &raftpb.ConfChange{}
+		if proto.Unmarshal(e.GetData(), cc) != nil {
+			return entryID{}, false
+		}
+		b = cc.GetContext()
+	}
+	c := changeContext{}
+	if json.Unmarshal(b, &c) != nil {
 		return entryID{}, false
 	}
 	return c.ID, c.ID != entryID{}
@@ -105,36 +119,50 @@ func changeID(e *raftpb.Entry) (entryID, bool) {
 // returns it once the change is applied. Errors: ErrBadMember,
 // ErrMemberExists, ErrIDRemoved, ErrConfigChangePending, and those of Propose.
 func (n *Node[R]) AddMember(ctx context.Context, mb Member) (Member, error) {
-	if err := checkURL(mb.PeerURL); err != nil {
-		return Member{}, err
-	}
-	if mb.ID >= raft.LocalApplyThread {
-		return Member{}, fmt.Errorf("%w: id %d is reserved", ErrBadMember, mb.ID)
-	}
-	mb.Learner, mb.Started = true, false
-	return n.changeMembership(ctx, changeRequest{Type: raftpb.ConfChangeAddLearnerNode, Member: mb})
+	return n.changeMembership(ctx, Change{Kind: ChangeAdd, Member: mb})
 }
 
 // RemoveMember removes a member for good. Without force it is refused when
-// fewer than a majority of the voters left have answered of late. Errors:
-// ErrNoSuchMember, ErrWouldLoseQuorum, ErrConfigChangePending, and those of
-// Propose.
+// fewer than a majority of the voters left have answered of late. A leader
+// that is to go hands leadership over first. Errors: ErrNoSuchMember,
+// ErrWouldLoseQuorum, ErrConfigChangePending, and those of Propose.
 func (n *Node[R]) RemoveMember(ctx context.Context, id uint64, force bool) error {
-	_, err := n.changeMembership(ctx, changeRequest{Type: raftpb.ConfChangeRemoveNode, Member: Member{ID: id}, Force: force})
+	_, err := n.changeMembership(ctx, Change{Kind: ChangeRemove, ID: id, Force: force})
 	return err
 }
 
-// changeMembership has the leader make a change, whoever that is, and tries
-// again while there is none, or while it is busy with another change for less
-// than an election timeout.
-func (n *Node[R]) changeMembership(ctx context.Context, req changeRequest) (Member, error) {
-	patience := time.Now().Add(time.Duration(n.cfg.ElectionTicks) * n.cfg.Tick)
+// PromoteMember makes a voter of a learner that keeps up with the log, and
+// returns it; one that is a voter already is returned at once. Errors:
+// ErrNoSuchMember, ErrLearnerNotReady with how far it is behind,
+// ErrConfigChangePending, and those of Propose.
+func (n *Node[R]) PromoteMember(ctx context.Context, id uint64) (Member, error) {
+	return n.changeMembership(ctx, Change{Kind: ChangePromote, ID: id})
+}
+
+// UpdateMember changes what the cluster knows of a member; its peers follow to
+// a new peer URL at once. Errors: ErrBadMember, ErrNoSuchMember,
+// ErrMemberExists when the peer URL is another's, ErrConfigChangePending, and
+// those of Propose.
+func (n *Node[R]) UpdateMember(ctx context.Context, id uint64, u MemberUpdate) (Member, error) {
+	return n.changeMembership(ctx, Change{Kind: ChangeUpdate, ID: id, Update: u})
+}
+
+// changeMembership has the leader make a change, whoever that is. It tries
+// again while that surely has had no effect: while there is no leader, or one
+// too new to judge, or while it is busy with another change for less than an
+// election timeout.
+func (n *Node[R]) changeMembership(ctx context.Context, c Change) (Member, error) {
+	if err := c.validate(); err != nil {
+		return Member{}, err
+	}
+	patience := time.Now().Add(n.electionTimeout())
 	refusal := ErrNoLeader
 	for ctx.Err() == nil {
-		mb, err := n.changeOnce(ctx, req)
+		mb, err := n.changeOnce(ctx, c)
 		switch {
-		case errors.Is(err, errNotLeader):
+		case errors.Is(err, errNotLeader), errors.Is(err, errUnsettled):
 			refusal = ErrNoLeader
+		case errors.Is(err, errWithdrawn): // ctx has ended
 		case errors.Is(err, ErrConfigChangePending) && time.Now().Before(patience):
 			refusal = err
 		default:
@@ -148,50 +176,63 @@ func (n *Node[R]) changeMembership(ctx context.Context, req changeRequest) (Memb
 	return Member{}, refusal
 }
 
-func (n *Node[R]) changeOnce(ctx context.Context, req changeRequest) (Member, error) {
+func (n *Node[R]) changeOnce(ctx context.Context, c Change) (Member, error) {
 	leader := n.view.Load().leader
-	switch {
-	case n.isSelf(leader):
-		return n.changeAsLeader(ctx, req)
-	case leader == raft.None:
-		return Member{}, errNotLeader
+	if n.isSelf(leader) {
+		return n.changeAsLeader(ctx, c)
 	}
-	b, err := json.Marshal(req)
-	if err != nil {
-		return Member{}, err
-	}
-	reply, sent, err := n.peers.tr.Forward(ctx, leader, append([]byte{forwardChange}, b...))
-	switch {
+	var r changeReply
+	switch sent, err := n.askPeer(ctx, leader, forwardChange, c, &r); {
 	case !sent:
 		return Member{}, errNotLeader // it may not be any more
 	case err != nil:
-		return Member{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-	}
-	var r changeReply
-	if err := json.Unmarshal(reply, &r); err != nil {
 		return Member{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return r.Member, r.err()
 }
 
 // changeAsLeader proposes a change and waits until it is applied here.
-func (n *Node[R]) changeAsLeader(ctx context.Context, req changeRequest) (Member, error) {
+func (n *Node[R]) changeAsLeader(ctx context.Context, c Change) (Member, error) {
 	type proposed struct {
 		mb   Member
 		done chan error
+		err  error
 	}
-	p, err := ask(ctx, n, func(l *loop[R]) (proposed, error) {
-		mb, done, err := l.change(req)
-		return proposed{mb, done}, err
+	answer := make(chan proposed, 1)
+	var begun atomic.Bool // by the loop, or given up before that
+	ok := n.inbox.put(func(in *inputs[R]) {
+		in.calls = append(in.calls, func(l *loop[R]) {
+			if !begun.CompareAndSwap(false, true) {
+				return
+			}
+			if l == nil {
+				answer <- proposed{err: ErrStopped}
+				return
+			}
+			mb, done, err := l.change(c)
+			answer <- proposed{mb, done, err}
+		})
 	})
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
-		return Member{}, ErrOutcomeUnknown // the loop may still come to it
+	if !ok {
+		return Member{}, ErrStopped
 	}
-	if err != nil {
-		return Member{}, err
+	var p proposed
+	select {
+	case p = <-answer:
+	case <-ctx.Done():
+		if begun.CompareAndSwap(false, true) {
+			return Member{}, errWithdrawn
+		}
+		p = <-answer // the loop is at it
+	}
+	if p.err != nil {
+		return Member{}, p.err
 	}
 	select {
 	case err := <-p.done:
+		if errors.Is(err, ErrNoLeader) {
+			err = errNotLeader // another leader's entry has taken its place: surely not applied
+		}
 		return p.mb, err
 	case <-ctx.Done():
 		return Member{}, ErrOutcomeUnknown
@@ -199,85 +240,49 @@ func (n *Node[R]) changeAsLeader(ctx context.Context, req changeRequest) (Member
 }
 
 // change proposes a membership change, if the cluster can bear it.
-func (l *loop[R]) change(req changeRequest) (Member, chan error, error) {
+func (l *loop[R]) change(c Change) (Member, chan error, error) {
 	if !l.leading() {
 		return Member{}, nil, errNotLeader
 	}
-	m, mb := l.n.members.Load(), req.Member
-	if mb.ID == 0 {
-		mb.ID = m.nextID()
-	}
-	if err := m.check(req.Type, mb); err != nil {
+	v, err := l.judge(c)
+	if err != nil {
 		return Member{}, nil, err
 	}
-	if req.Type == raftpb.ConfChangeRemoveNode && !req.Force {
-		if err := l.checkQuorumWithout(m, mb.ID); err != nil {
-			return Member{}, nil, err
-		}
+	if c.Kind == ChangeRemove && l.n.isSelf(c.ID) {
+		// The next leader does it: this one would step down with the change,
+		// and leave the others without a leader and perhaps without the news.
+		l.transfer()
+		return Member{}, nil, errNotLeader
+	}
+	done, err := l.proposeChange(v)
+	return v.member, done, err
+}
+
+// proposeChange proposes what judge has found good. done receives what becomes
+// of it.
+func (l *loop[R]) proposeChange(v ruling) (done chan error, err error) {
+	done = make(chan error, 1)
+	if v.settled {
+		done <- nil
+		return done, nil
 	}
 	id := l.nextID()
-	b, err := json.Marshal(changeContext{ID: id, Member: mb})
+	cc, err := v.confChange(id)
 	if err != nil {
-		return Member{}, nil, err
+		return nil, err
 	}
-	f := &inFlight[R]{id: id, done: make(chan error, 1)}
+	f := &inFlight[R]{id: id, done: done}
 	l.n.inFlight.add(f)
-	err = l.rn.ProposeConfChange(&raftpb.ConfChange{Type: req.Type.Enum(), NodeId: new(mb.ID), Context: b})
-	if err != nil {
+	if err := l.rn.ProposeConfChange(cc); err != nil {
 		l.n.inFlight.take(id)
-		return Member{}, nil, errNotLeader // a transfer of leadership is under way
+		return nil, errNotLeader // a transfer of leadership is under way
 	}
 	// raft turns a change it refuses into an empty entry, without a word. One
 	// that it accepted is in the log now.
 	l.handleReady()
 	if f.index == 0 {
 		l.n.inFlight.take(id)
-		return Member{}, nil, ErrConfigChangePending
+		return nil, ErrConfigChangePending
 	}
-	return mb, f.done, nil
-}
-
-// checkQuorumWithout refuses the removal of a voter that would leave fewer
-// answering voters than a majority.
-func (l *loop[R]) checkQuorumWithout(m *membership, id uint64) error {
-	if m.Members[id].Learner {
-		return nil
-	}
-	var left []uint64
-	for _, v := range m.voters() {
-		if v != id {
-			left = append(left, v)
-		}
-	}
-	if n := l.answering(left, time.Now()); n <= len(left)/2 {
-		return fmt.Errorf("%w: of the %d voters left without member %d only %d answer", ErrWouldLoseQuorum, len(left), id, n)
-	}
-	return nil
-}
-
-// promoteLearners makes voters of learners that have reached, since the last
-// look, what was committed then: they keep up with the log.
-func (l *loop[R]) promoteLearners() {
-	m := l.n.members.Load()
-	now := time.Now()
-	l.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
-		mb, ok := m.Members[id]
-		if typ != raft.ProgressTypeLearner || !ok || !mb.AutoPromote {
-			return
-		}
-		target, seen := l.caughtUp[id]
-		if seen && pr.Match < target {
-			return
-		}
-		l.caughtUp[id] = l.n.commit.Load()
-		if !seen || pr.State != tracker.StateReplicate || l.answering([]uint64{id}, now) == 0 {
-			return
-		}
-		l.n.do(func(l *loop[R]) {
-			mb := Member{ID: id}
-			if _, _, err := l.change(changeRequest{Type: raftpb.ConfChangeAddNode, Member: mb}); err == nil {
-				l.n.lg.Info("learner has caught up and becomes a voter", zap.Uint64("member", id))
-			}
-		})
-	})
+	return done, nil
 }

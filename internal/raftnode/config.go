@@ -52,6 +52,23 @@ type Config struct {
 	MaxForwards        int // requests of a follower under way to the leader; 2
 	MaxWaiting         int // proposals that wait or are under way; 65,536
 	MaxWaitingBytes    int // and their bytes; 256 MiB
+	MaxWaitingReads    int // callers of ReadBarrier at once; 65,536
+
+	// ReadOnlyLeaseBased lets a leader answer ReadBarrier without asking the
+	// others, in the belief that they would have told it of another leader. One
+	// that is cut off believes so for up to an election timeout, and longer where
+	// a clock or a process stands still: it serves stale reads.
+	ReadOnlyLeaseBased bool
+
+	// SnapshotRoom is asked before a snapshot is written to the disk and every
+	// 4 MiB; an error puts the snapshot off. It must not block. None: there is
+	// always room.
+	SnapshotRoom func() error
+
+	// VerifyEvery is the time between two comparisons of all members' states;
+	// 30s. Less than 0: only Verify makes one. A member that differs is found
+	// within twice this time, and two thirds of it for those that do not answer.
+	VerifyEvery time.Duration
 
 	Logger *zap.Logger // none: silent
 }
@@ -78,10 +95,18 @@ func (c Config) withDefaults() Config {
 	c.MaxForwards = cmp.Or(c.MaxForwards, 2)
 	c.MaxWaiting = cmp.Or(c.MaxWaiting, 1<<16)
 	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, 256<<20)
+	c.MaxWaitingReads = cmp.Or(c.MaxWaitingReads, 1<<16)
+	c.VerifyEvery = cmp.Or(c.VerifyEvery, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
 	return c
+}
+
+// electionTimeout is the shortest silence of a leader after which another is
+// elected, and the longest after which a member still counts as answering.
+func (n *Node[R]) electionTimeout() time.Duration {
+	return time.Duration(n.cfg.ElectionTicks) * n.cfg.Tick
 }
 
 func (c Config) validate() error {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +22,7 @@ import (
 //	lock       held while a process uses the directory; contains its pid
 //	wal/       etcd's write-ahead log
 //	snap/      snapshots: INDEX-TERM.snap (metadata) and INDEX.snap.db (body)
-//	watermark  the last log index known durable (see watermark.go)
+//	watermark  the last log index and the vote known durable (see watermark.go)
 //	removed    present once the member was removed from its cluster
 type Disk struct {
 	dir  string
@@ -33,11 +32,13 @@ type Disk struct {
 	found *scannedWAL // what OpenDisk read; nil for a new directory
 	snaps *snap.Snapshotter
 
+	bodies bodyFiles
+
 	// since Load; owned by the goroutine that writes the log
 	wal    *wal.WAL
 	mark   *watermark
-	failed bool   // a write has failed: what the disk holds is not known
-	last   uint64 // index of the last entry saved, or of a snapshot that replaced the log
+	failed bool // a write has failed: what the disk holds is not known
+	saved  mark // what has been written; durable with the next fsync
 }
 
 var _ Storage = (*Disk)(nil)
@@ -63,47 +64,72 @@ func OpenDisk(dir string, lg *zap.Logger) (*Disk, error) {
 }
 
 func (d *Disk) open() error {
-	if b, err := os.ReadFile(d.path("removed")); err == nil {
-		return fmt.Errorf("%w: %s", ErrRemoved, strings.TrimSpace(string(b)))
+	if text := d.removedText(); text != "" {
+		return fmt.Errorf("%w: %s", ErrRemoved, text)
 	}
-	mark, err := readWatermark(d.path("watermark"), d.lg)
+	return d.read()
+}
+
+// removedText is what MarkRemoved wrote, if it did.
+func (d *Disk) removedText() string {
+	b, err := os.ReadFile(d.path("removed"))
 	if err != nil {
+		return ""
+	}
+	return cmp.Or(strings.TrimSpace(string(b)), "no more is known")
+}
+
+// read reads the log and compares it with what was known to be durable.
+func (d *Disk) read() error {
+	var err error
+	if d.mark, err = readWatermark(d.path("watermark")); err != nil {
 		return fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
-	d.mark = mark
 	if !wal.Exist(d.path("wal")) {
-		if mark.index > 0 {
-			return fmt.Errorf("%w: %s has no write-ahead log, but log index %d was durable there; %s",
-				ErrDataDir, d.dir, mark.index, replaceAdvice)
+		if d.mark.mark != (mark{}) || d.mark.state == markDamaged || len(d.bodyNames()) > 0 {
+			return d.unusable(fmt.Errorf("%s has no write-ahead log and had one", d.dir))
 		}
 		return nil
 	}
-	d.found, err = scanWAL(d.path("wal"))
-	if err != nil {
-		return fmt.Errorf("%w: %w; log index %d was durable; %s", ErrDataDir, err, mark.index, replaceAdvice)
+	if d.found, err = scanWAL(d.path("wal")); err == nil {
+		err = d.checkLog()
 	}
-	if d.found.last() < mark.index {
-		return fmt.Errorf("%w: %s ends at log index %d (%s), but index %d was durable: what lies between is lost; %s",
-			ErrDataDir, d.path("wal"), d.found.last(), d.found.end(), mark.index, replaceAdvice)
+	if err != nil {
+		return d.unusable(err)
 	}
 	return nil
 }
 
-// replaceAdvice is the way out for a member whose disk has lost data: it must
-// not vote again under its old id.
-const replaceAdvice = "nothing was changed; to replace this member: " +
-	"curl -X DELETE http://ANY-MEMBER/v1/members/ID, then kvd serve --join http://ANY-MEMBER --data-dir EMPTY-DIRECTORY"
+// checkLog refuses a log that has lost something that was durable: entries, or
+// a vote, which given twice in a term can make two leaders.
+func (d *Disk) checkLog() error {
+	f, m := d.found, d.mark.mark
+	hs := f.hardState
+	switch {
+	case d.mark.state != markWhole && f.torn != nil:
+		return fmt.Errorf("%s, and %s is %v: what was durable there is not known", f.end(), d.mark.path, d.mark.state)
+	case f.last() < m.index:
+		return fmt.Errorf("%s ends at log index %d (%s), but index %d was durable: what lies between is lost",
+			d.path("wal"), f.last(), f.end(), m.index)
+	case m.indexTerm > 0 && m.index >= f.base && !f.holds(m.index, m.indexTerm):
+		return fmt.Errorf("%s (%s) holds another log than the one that was durable there: log index %d was of term %d",
+			d.path("wal"), f.end(), m.index, m.indexTerm)
+	case hs.GetTerm() < m.term:
+		return fmt.Errorf("%s (%s) knows of term %d, but term %d was durable there: a vote may be lost",
+			d.path("wal"), f.end(), hs.GetTerm(), m.term)
+	case hs.GetTerm() == m.term && m.vote != 0 && hs.GetVote() != m.vote:
+		return fmt.Errorf("%s (%s) has lost the vote for member %d in term %d that was durable there",
+			d.path("wal"), f.end(), m.vote, m.term)
+	}
+	return nil
+}
 
 // takeLock keeps other processes out.
 func (d *Disk) takeLock() error {
 	path := d.path("lock")
 	lock, err := fileutil.TryLockFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, fileutil.ErrLocked) {
-		pid, _ := os.ReadFile(path)
-		return fmt.Errorf("%w: %s is in use by process %s", ErrDataDir, d.dir, cmp.Or(strings.TrimSpace(string(pid)), "unknown"))
-	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDataDir, err)
+		return d.explainLock(err)
 	}
 	d.lock = lock
 	// Only for the message above: it need not be durable.
@@ -114,6 +140,15 @@ func (d *Disk) takeLock() error {
 		}
 	}
 	return nil
+}
+
+// explainLock says who has the lock.
+func (d *Disk) explainLock(err error) error {
+	if !errors.Is(err, fileutil.ErrLocked) {
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
+	}
+	pid, _ := os.ReadFile(d.path("lock"))
+	return fmt.Errorf("%w: %s is in use by process %s", ErrDataDir, d.dir, cmp.Or(strings.TrimSpace(string(pid)), "unknown"))
 }
 
 // Identity tells whose directory it is; false: nobody's yet.
@@ -148,9 +183,6 @@ func (d *Disk) Load(id Identity) (*Recovered, error) {
 }
 
 func (d *Disk) load(id Identity) (*Recovered, error) {
-	if err := os.MkdirAll(d.path("snap"), 0o700); err != nil {
-		return nil, err
-	}
 	if d.found == nil {
 		return d.create(id)
 	}
@@ -160,18 +192,30 @@ func (d *Disk) load(id Identity) (*Recovered, error) {
 	}
 	rec, err := d.recover()
 	if err != nil {
-		return nil, fmt.Errorf("%w; log index %d was durable; %s", err, d.mark.index, replaceAdvice)
+		return nil, d.unusable(err)
+	}
+	if err := os.MkdirAll(d.path("snap"), 0o700); err != nil {
+		return nil, err
 	}
 	if err := d.openForAppend(rec.Snapshot); err != nil {
 		return nil, err
 	}
-	d.last = d.found.last()
+	d.saved = mark{
+		index: d.found.last(), indexTerm: d.found.lastTerm(),
+		term: rec.HardState.GetTerm(), vote: rec.HardState.GetVote(),
+	}
+	if d.mark.state != markWhole {
+		d.lg.Warn("watermark could not be read and is written again", zap.String("file", d.mark.path), zap.Stringer("state", d.mark.state))
+	}
 	d.found = &scannedWAL{identity: d.found.identity} // the entries live in rec from now on
 	d.removeLeftovers()
 	return rec, nil
 }
 
 func (d *Disk) create(id Identity) (*Recovered, error) {
+	if err := os.MkdirAll(d.path("snap"), 0o700); err != nil {
+		return nil, err
+	}
 	meta, err := json.Marshal(id)
 	if err != nil {
 		return nil, err
@@ -211,24 +255,22 @@ func (d *Disk) recover() (*Recovered, error) {
 // readSnapshot loads the metadata of a snapshot and checks its whole body.
 func (d *Disk) readSnapshot(c *walpb.Snapshot) (*raftpb.SnapshotMetadata, error) {
 	path := d.metaPath(c.GetTerm(), c.GetIndex())
-	s, err := snap.Read(d.lg, path)
+	s, err := snap.Read(zap.NewNop(), path) // whoever asked for it will say so
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := d.checkBody(c.GetIndex()); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.bodyPath(c.GetIndex()), err)
+	meta := s.GetMetadata()
+	if meta.GetIndex() != c.GetIndex() || meta.GetTerm() != c.GetTerm() {
+		return nil, fmt.Errorf("%s is of index %d and term %d", path, meta.GetIndex(), meta.GetTerm())
 	}
-	return s.GetMetadata(), nil
-}
-
-func (d *Disk) checkBody(index uint64) error {
-	body, _, err := d.OpenBody(index)
+	h, err := checkBodyFile(d.bodyPath(c.GetIndex()))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer body.Close()
-	_, err = io.Copy(io.Discard, newBodyReader(body))
-	return err
+	if h.Index != c.GetIndex() || h.Term != c.GetTerm() || h.Cluster != d.found.identity.Cluster {
+		return nil, fmt.Errorf("%s is of index %d and term %d of cluster %016x", d.bodyPath(c.GetIndex()), h.Index, h.Term, h.Cluster)
+	}
+	return meta, nil
 }
 
 // openForAppend mends a torn tail, which only a write that nobody was told of
@@ -273,6 +315,7 @@ func (d *Disk) removeLeftovers() {
 // is: closing it would sync it once more, and might seem to succeed.
 func (d *Disk) Close() error {
 	var errs []error
+	d.bodies.wait()
 	if d.wal != nil && !d.failed {
 		errs = append(errs, d.wal.Close())
 		d.wal = nil

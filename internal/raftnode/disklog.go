@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -32,7 +33,7 @@ func (d *Disk) save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 	// Raft may put new entries in the place of old ones. The watermark must
 	// not promise the old ones when they go.
 	for _, e := range ents {
-		if e.GetIndex() <= d.last {
+		if e.GetIndex() <= d.saved.index {
 			if err := d.mark.lower(e.GetIndex() - 1); err != nil {
 				return err
 			}
@@ -42,11 +43,18 @@ func (d *Disk) save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 	if err := d.wal.Save(hs, ents); err != nil {
 		return err
 	}
-	if len(ents) == 0 {
-		return nil
+	voted := hs != nil && (hs.GetTerm() != d.saved.term || hs.GetVote() != d.saved.vote)
+	if voted {
+		d.saved.term, d.saved.vote = hs.GetTerm(), hs.GetVote()
 	}
-	d.last = ents[len(ents)-1].GetIndex()
-	return d.mark.raise(d.last)
+	if len(ents) > 0 {
+		last := ents[len(ents)-1]
+		d.saved.index, d.saved.indexTerm = last.GetIndex(), last.GetTerm()
+	}
+	if !voted && len(ents) == 0 {
+		return nil // a commit index alone is not synced
+	}
+	return d.mark.raise(d.saved)
 }
 
 // Sync implements LogStorage.
@@ -54,7 +62,7 @@ func (d *Disk) Sync() error {
 	if err := d.wal.Sync(); err != nil {
 		return d.note(err)
 	}
-	return d.note(d.mark.raise(d.last))
+	return d.note(d.mark.raise(d.saved))
 }
 
 // SaveSnapshot implements LogStorage. The order of its steps keeps a crash at
@@ -75,7 +83,7 @@ func (d *Disk) saveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error
 	if err := syncDir(d.path("snap")); err != nil {
 		return err
 	}
-	if installed && meta.GetIndex() < d.last {
+	if installed {
 		if err := d.mark.lower(meta.GetIndex()); err != nil {
 			return err
 		}
@@ -85,7 +93,7 @@ func (d *Disk) saveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error
 		return err
 	}
 	if installed {
-		d.last = meta.GetIndex()
+		d.saved.index, d.saved.indexTerm = meta.GetIndex(), meta.GetTerm()
 	}
 	return nil
 }
@@ -146,7 +154,7 @@ func (d *Disk) removeSnapshots(index uint64) error {
 		if err != nil || at >= index {
 			continue // not ours to judge, or still needed
 		}
-		if err := os.Remove(filepath.Join(d.path("snap"), name)); err != nil {
+		if err := d.bodies.drop(filepath.Join(d.path("snap"), name)); err != nil {
 			return err
 		}
 	}
@@ -155,22 +163,20 @@ func (d *Disk) removeSnapshots(index uint64) error {
 
 // WriteBody implements BodyStorage.
 func (d *Disk) WriteBody(index uint64, r io.Reader) error {
-	// SaveDBFrom keeps a file of the same index unseen. It holds the same
-	// state, unless it is damaged.
-	if d.checkBody(index) == nil {
+	// A file of the same index holds the same state, unless it is damaged.
+	if _, err := checkBodyFile(d.bodyPath(index)); err == nil {
 		_, err := io.Copy(io.Discard, r)
 		return err
 	}
 	if err := os.Remove(d.bodyPath(index)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	_, err := d.snaps.SaveDBFrom(r, index)
-	return err
+	return saveBody(d.bodyPath(index), r)
 }
 
-// OpenBody implements BodyStorage.
-func (d *Disk) OpenBody(index uint64) (io.ReadCloser, int64, error) {
-	f, err := os.Open(d.bodyPath(index))
+// OpenBody implements BodyStorage. A file that is open outlives its name.
+func (d *Disk) OpenBody(index uint64) (io.ReadSeekCloser, int64, error) {
+	f, err := d.bodies.open(d.bodyPath(index))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -183,6 +189,17 @@ func (d *Disk) OpenBody(index uint64) (io.ReadCloser, int64, error) {
 
 func (d *Disk) metaPath(term, index uint64) string {
 	return filepath.Join(d.path("snap"), fmt.Sprintf("%016x-%016x.snap", term, index))
+}
+
+// bodyNames lists the bodies of snapshots, the newest first.
+func (d *Disk) bodyNames() []string {
+	names, err := filepath.Glob(filepath.Join(d.path("snap"), "*.snap.db"))
+	if err != nil {
+		return nil // the pattern is good
+	}
+	slices.Sort(names) // hexadecimal, all of one length
+	slices.Reverse(names)
+	return names
 }
 
 func (d *Disk) bodyPath(index uint64) string {

@@ -10,11 +10,14 @@ import (
 // The data of a normal raft entry:
 //
 //	version  1 byte   entryVersion
-//	kind     1 byte   kindCommands | kindMember
+//	kind     1 byte   what follows
 //	id       24 bytes member, boot, counter (big endian): unique for ever
 //	clock    8 bytes  the log's clock in nanoseconds (big endian)
 //	kindCommands: count (uvarint), then count times length (uvarint) and command
 //	kindMember:   a Member as JSON
+//	kindCheck:    nothing
+//	kindVerdict:  a verdict as JSON
+//	kindReseed:   a reseedPoint as JSON
 //
 // An entry without data is the one with which raft begins a term.
 const (
@@ -22,6 +25,9 @@ const (
 
 	kindCommands = 1
 	kindMember   = 2
+	kindCheck    = 3 // members hash their state as it is after this entry
+	kindVerdict  = 4 // what came of it
+	kindReseed   = 5 // a member takes over another's state as it is after this entry
 
 	entryHeaderBytes = 2 + 24 + 8
 )

@@ -7,13 +7,21 @@ import "errors"
 var (
 	// ErrNoLeader: no leader took the request before its deadline.
 	ErrNoLeader = errors.New("no leader")
-	// ErrOverloaded: too much is waiting to be proposed.
-	ErrOverloaded = errors.New("too many proposals waiting")
+	// ErrOverloaded: too much is waiting to be proposed, or too many to read.
+	ErrOverloaded = errors.New("too many requests waiting")
 	// ErrStopped: the node is stopping or has stopped.
 	ErrStopped = errors.New("node stopped")
 	// ErrOutcomeUnknown: the command was proposed, and whether it was or
 	// will be applied is not known here.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+)
+
+// Errors of snapshots on demand.
+var (
+	// ErrNoSnapshot: this member has none yet.
+	ErrNoSnapshot = errors.New("no snapshot yet")
+	// ErrDiskFull: what is left on the disk is needed by the log.
+	ErrDiskFull = errors.New("no room on the disk for a snapshot")
 )
 
 // Ends of Run and Open.
@@ -39,9 +47,23 @@ var (
 	ErrNoSuchMember = errors.New("no such member")
 	// ErrWouldLoseQuorum: the voters left that answer would be no majority.
 	ErrWouldLoseQuorum = errors.New("removal would lose quorum")
+	// ErrNotVoter: the member has no vote, so it cannot lead or be replaced.
+	ErrNotVoter = errors.New("member is not a voter")
+	// ErrLearnerNotReady: the learner is too far behind to become a voter.
+	ErrLearnerNotReady = errors.New("learner has not caught up")
 	// ErrConfigChangePending: another change has not been applied yet.
 	ErrConfigChangePending = errors.New("another membership change is pending")
 )
 
+// ErrDiverged: this member's state is not that of the others. It must not serve
+// until it has been given theirs.
+var ErrDiverged = errors.New("the state of this member differs from that of the cluster")
+
 // errNotLeader fails what arrived by a hop at a member that does not lead.
 var errNotLeader = errors.New("not the leader")
+
+// errUnsettled: the leader is so new that it cannot tell yet who answers.
+var errUnsettled = errors.New("the leader has not heard of all voters yet")
+
+// errWithdrawn: the caller's time ended before the loop came to the request.
+var errWithdrawn = errors.New("withdrawn in time")

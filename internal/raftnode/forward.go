@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -12,8 +13,15 @@ import (
 // first byte says what follows.
 const (
 	forwardCommands = 1 // count and commands; answered by an outcome and a result each
-	forwardChange   = 2 // changeRequest as JSON; answered by changeReply as JSON
+	forwardChange   = 2 // Change as JSON; answered by changeReply as JSON
 	forwardPublish  = 3 // Member as JSON; no answer to wait for
+
+	forwardTransfer = 4 // transferRequest as JSON; answered by remoteError as JSON
+	forwardPlan     = 5 // Change as JSON; answered by planReply as JSON
+	forwardReport   = 6 // hashReport as JSON; an empty answer
+	forwardReseed   = 7 // reseedRequest as JSON; an empty answer once it is proposed
+	forwardHealth   = 8 // a byte of healthShort and healthStalled; see health.go
+	forwardVerify   = 9 // nothing; answered by the index of a check (8 bytes, big endian)
 )
 
 // Outcomes of forwarded commands.
@@ -40,12 +48,12 @@ func (n *Node[R]) HandleForward(ctx context.Context, from uint64, req []byte) ([
 	case forwardCommands:
 		return n.serveCommands(ctx, body)
 	case forwardChange:
-		var r changeRequest
-		if err := json.Unmarshal(body, &r); err != nil {
+		var c Change
+		if err := json.Unmarshal(body, &c); err != nil {
 			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
 		}
-		mb, err := n.changeAsLeader(ctx, r)
-		return json.Marshal(newChangeReply(mb, err))
+		mb, err := n.changeAsLeader(ctx, c)
+		return json.Marshal(changeReply{mb, newRemoteError(err)})
 	case forwardPublish:
 		var mb Member
 		if err := json.Unmarshal(body, &mb); err != nil {
@@ -55,6 +63,36 @@ func (n *Node[R]) HandleForward(ctx context.Context, from uint64, req []byte) ([
 			return nil, fmt.Errorf("%w: member %d publishes for %d", errBadRequest, from, mb.ID)
 		}
 		return nil, n.publishAsLeader(ctx, mb)
+	case forwardHealth:
+		return n.serveHealth(from, body)
+	case forwardTransfer:
+		var r transferRequest
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		}
+		return json.Marshal(newRemoteError(n.transferAsLeader(ctx, r.To)))
+	case forwardPlan:
+		var c Change
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		}
+		p, err := n.planAsLeader(ctx, c)
+		return json.Marshal(planReply{p, newRemoteError(p.Refusal), newRemoteError(err)})
+	case forwardReport:
+		var r hashReport
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		}
+		return nil, n.takeReport(from, r)
+	case forwardReseed:
+		var r reseedRequest
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		}
+		return nil, n.reseedAsLeader(ctx, from, r)
+	case forwardVerify:
+		index, err := n.checkAsLeader(ctx)
+		return binary.BigEndian.AppendUint64(nil, index), err
 	}
 	return nil, fmt.Errorf("%w: kind %d", errBadRequest, kind)
 }
@@ -68,6 +106,10 @@ func (n *Node[R]) serveCommands(ctx context.Context, body []byte) ([]byte, error
 	}
 	if len(cmds) == 0 {
 		return nil, nil
+	}
+	if n.Diverged() != nil {
+		// What it would answer might be wrong. It is about to hand leadership over.
+		return bytes.Repeat([]byte{outcomeNotLeader}, len(cmds)), nil
 	}
 	count, size := n.waitingCount.Add(int64(len(cmds))), n.waitingBytes.Add(int64(len(body)))
 	defer func() {

@@ -26,6 +26,15 @@ type loop[R any] struct {
 	termCommitted bool   // leading: an entry of this term is committed
 	singleVoter   bool   // there is one voter, as of the last leader or membership change
 
+	// membership
+	joint       bool            // the configuration is a joint one
+	jointSince  time.Time       // or since the last alarm
+	leaveTried  time.Time       // to leave it
+	changeIndex uint64          // of the last membership change put into the log here
+	termFirst   uint64          // leading: index of the first entry of the term; 0 until placed
+	ledSince    time.Time       // this member's last becoming leader
+	learners    map[uint64]look // leading: what the last look at each has shown
+
 	// commands
 	open         []*proposal[R] // wait for an entry, or for a hop to the leader
 	counter      uint64         // of entry ids
@@ -38,8 +47,8 @@ type loop[R any] struct {
 	reads readRounds
 
 	contact   map[uint64]time.Time // when each peer was last heard
-	caughtUp  map[uint64]uint64    // leading: commit index at the last look at a learner
-	removedIn int                  // ticks until a removed member ends; 0: not removed
+	stall     stallWatch
+	removedIn int // ticks until a removed member ends; 0: not removed
 	failure   error
 	warned    time.Time // of a heartbeat that was ignored
 
@@ -60,7 +69,7 @@ func newLoop[R any](n *Node[R], rn *raft.RawNode, tr Transport, wg *sync.WaitGro
 		lastIndex: last,
 		reads:     readRounds{id: entryID{Member: n.cfg.Member, Boot: n.boot}},
 		contact:   make(map[uint64]time.Time),
-		caughtUp:  make(map[uint64]uint64),
+		learners:  make(map[uint64]look),
 		probes:    make(map[uint64]probe),
 	}
 }
@@ -144,6 +153,10 @@ func (l *loop[R]) stepPeers(msgs []*raftpb.Message) {
 		from := m.GetFrom()
 		l.contact[from] = now
 		switch m.GetType() {
+		case raftpb.MsgTimeoutNow:
+			if _, stalled := l.n.diskStall(); stalled {
+				continue // it could not lead: whoever asks for it gives up, and asks another
+			}
 		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 			if l.promisesTooMuch(m) {
 				continue
@@ -191,8 +204,10 @@ func (l *loop[R]) promisesTooMuch(m *raftpb.Message) bool {
 }
 
 func (l *loop[R]) tick() {
-	l.rn.Tick()
-	l.standAlone()
+	if !l.watchDisk() || l.leading() {
+		l.rn.Tick()
+		l.standAlone()
+	}
 	l.forwardPause = false
 	now := time.Now()
 	l.n.peers.expire(now)
@@ -203,7 +218,8 @@ func (l *loop[R]) tick() {
 		if l.quorumContact(now) {
 			l.n.heard(now)
 		}
-		l.promoteLearners()
+		l.lookAtLearners(now)
+		l.leaveJoint(now)
 	}
 	if l.removedIn > 0 {
 		if l.removedIn--; l.removedIn == 0 {
@@ -236,29 +252,27 @@ func (l *loop[R]) read() {
 func (l *loop[R]) tooEarly() bool { return l.singleVoter && !l.termCommitted }
 
 func (l *loop[R]) noteVoters() {
-	l.singleVoter = len(l.rn.Status().Config.Voters.IDs()) == 1
+	voters := l.rn.Status().Config.Voters
+	l.singleVoter = len(voters[0]) == 1 && len(voters[1]) == 0
+	if joint := len(voters[1]) > 0; joint != l.joint {
+		l.joint, l.jointSince = joint, time.Now()
+	}
 }
 
-// applyConfChange tells raft of a change that apply has come to.
-func (l *loop[R]) applyConfChange(cc *raftpb.ConfChange) *raftpb.ConfState {
-	cs := l.rn.ApplyConfChange(cc)
-	l.noteVoters()
-	return cs
-}
-
-func (l *loop[R]) quorumContact(now time.Time) bool {
-	m := l.n.members.Load()
-	return l.answering(m.voters(), now) > len(m.voters())/2
-}
-
-// answering counts those that were heard within an election timeout.
-func (l *loop[R]) answering(ids []uint64, now time.Time) int {
-	limit := time.Duration(l.n.cfg.ElectionTicks) * l.n.cfg.Tick
-	count := 0
-	for _, id := range ids {
-		if t, ok := l.contact[id]; l.n.isSelf(id) || ok && now.Sub(t) < limit {
-			count++
+// applyConfChange tells raft of a change that apply has come to. gone says that
+// it removes this member.
+func (l *loop[R]) applyConfChange(cc raftpb.ConfChangeI, gone bool) *raftpb.ConfState {
+	if gone {
+		// A moment is left to tell the others what is in the queues. If this
+		// one leads, they may need its vote to elect another.
+		l.removedIn = int(lingerTime/l.n.cfg.Tick) + 1
+		if l.leading() {
+			l.removedIn = max(l.removedIn, 3*l.n.cfg.ElectionTicks)
 		}
 	}
-	return count
+	cs := l.rn.ApplyConfChange(cc)
+	l.noteVoters()
+	l.leaveTried = time.Now() // raft's turn
+	l.leaveJoint(l.leaveTried)
+	return cs
 }

@@ -14,7 +14,7 @@ import (
 // timers of one synctest bubble at once (see clustertest's TestMain).
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(1)
-	wal.SegmentSizeBytes = 64 << 10
+	wal.SegmentSizeBytes = 16 << 10
 	code := m.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		println(err.Error())

@@ -42,7 +42,12 @@ type Node[R any] struct {
 	applied                    appliedIndex
 	clock                      logClock
 	peers                      peerSet
+	verifier                   verifier
+	seeds                      seeds
 	waitingCount, waitingBytes atomic.Int64
+	waitingReads               atomic.Int64
+	snapshots                  snapshotDesk
+	health                     health
 
 	// written by one goroutine, read by all
 	members        atomic.Pointer[membership] // apply
@@ -52,6 +57,9 @@ type Node[R any] struct {
 	lastContact    atomic.Int64               // loop: when a leader (or, leading, a majority) was last heard, in ns after born, plus one; 0: never
 	snapshotting   atomic.Bool                // a snapshot is being made: set by apply, cleared by wal
 	snapshotWanted atomic.Bool                // a member needs a newer snapshot than there is: set by loop, cleared by apply
+	snapshotPause  atomic.Int64               // no automatic snapshot before this time, in ns after born: set by loop when one had no room
+	writeBegan     atomic.Int64               // wal: when the write of the log under way began, in ns after born, plus one; 0: none
+	stalledWrite   atomic.Int64               // loop: the value of writeBegan whose write takes too long
 	ready          atomic.Bool                // publish: a linearizable read has succeeded in this life
 }
 
@@ -80,7 +88,10 @@ func New[R any](cfg Config, sm StateMachine[R], storage Storage) (*Node[R], erro
 		inbox:   newInbox[R](),
 		walq:    newQueue[walJob](),
 		applyq:  newQueue[applyJob](),
+		health:  newHealth(),
 	}
+	n.verifier.init(n.born)
+	n.clock.owner = entryID{Member: cfg.Member, Boot: n.boot}
 	n.proposals.New = func() any { return &proposal[R]{done: make(chan struct{}, 1)} }
 	n.view.Store(&view{})
 	n.members.Store(&membership{})
@@ -94,6 +105,11 @@ func (n *Node[R]) Open() error {
 	if err != nil {
 		return err
 	}
+	if rec.HardState == nil && rec.Snapshot == nil && len(n.cfg.Founders) > 0 {
+		// A crash has torn the very first save, whose end is the hard state.
+		// Nobody was told of any of it: Run founds anew, with the same entries.
+		rec.Entries = nil
+	}
 	n.recovered = rec
 	n.header = &bodyHeader{Cluster: n.cfg.Cluster, Membership: &membership{}}
 	if meta := rec.Snapshot; meta != nil {
@@ -104,6 +120,7 @@ func (n *Node[R]) Open() error {
 			return fmt.Errorf("load snapshot %d: %w", meta.GetIndex(), err)
 		}
 		n.snapshotIndex.Store(meta.GetIndex())
+		n.snapshots.record(meta, n.bodyTime(meta.GetIndex()))
 	}
 	if rec.HardState != nil {
 		if err := n.mem.SetHardState(rec.HardState); err != nil {
@@ -116,7 +133,7 @@ func (n *Node[R]) Open() error {
 	}
 	n.members.Store(n.header.Membership)
 	n.applied.index.Store(n.header.Index)
-	n.clock.observe(n.header.Clock)
+	n.clock.observe(n.header.Clock, entryID{})
 	n.lg.Info("data directory loaded", zap.Uint64("snapshot", n.header.Index),
 		zap.Int("entries", len(rec.Entries)), zap.Uint64("commit", rec.HardState.GetCommit()))
 	rec.Entries = nil
@@ -173,13 +190,15 @@ func (n *Node[R]) Run(ctx context.Context, tr Transport) error {
 			}
 		})
 	}
-	w := &walWriter[R]{n: n, tr: tr}
+	w := newWALWriter(n, tr)
 	a := newApplier(n)
 	l := newLoop(n, rn, tr, &wg)
 	goroutine(l.run)
 	goroutine(w.run)
 	goroutine(a.run)
 	goroutine(n.publish)
+	goroutine(n.shareHealth)
+	goroutine(n.guard)
 	wg.Wait()
 	n.failAll(l)
 	return failure
@@ -199,10 +218,15 @@ func (n *Node[R]) failAll(l *loop[R]) {
 	for _, call := range rest.calls {
 		call(nil) // a nil loop tells a call that nobody will do it
 	}
+	n.snapshots.close()
 	n.view.Store(&view{})
 }
 
 func (n *Node[R]) raftConfig() *raft.Config {
+	reads := raft.ReadOnlySafe
+	if n.cfg.ReadOnlyLeaseBased {
+		reads = raft.ReadOnlyLeaseBased
+	}
 	return &raft.Config{
 		ID:                        n.cfg.Member,
 		ElectionTick:              n.cfg.ElectionTicks,
@@ -216,7 +240,7 @@ func (n *Node[R]) raftConfig() *raft.Config {
 		MaxInflightBytes:          maxInflightBytes,
 		CheckQuorum:               true,
 		PreVote:                   true,
-		ReadOnlyOption:            raft.ReadOnlySafe,
+		ReadOnlyOption:            reads,
 		DisableProposalForwarding: true,
 		StepDownOnRemoval:         true,
 		Logger:                    newRaftLogger(n.lg),
@@ -263,8 +287,12 @@ func (n *Node[R]) Propose(ctx context.Context, cmd []byte) (R, error) {
 
 // ReadBarrier returns once this member has applied everything that was
 // acknowledged anywhere before the call: a read that follows is linearizable.
-// Errors: ErrNoLeader when ctx ends first, ErrStopped.
+// Errors: ErrNoLeader when ctx ends first, ErrOverloaded, ErrStopped.
 func (n *Node[R]) ReadBarrier(ctx context.Context) error {
+	defer n.waitingReads.Add(-1)
+	if n.waitingReads.Add(1) > int64(n.cfg.MaxWaitingReads) {
+		return ErrOverloaded
+	}
 	q := &readRequest{done: make(chan struct{}, 1)}
 	if !n.inbox.put(func(in *inputs[R]) { in.reads = append(in.reads, q) }) {
 		return ErrStopped

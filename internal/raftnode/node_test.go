@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"strconv"
 	"strings"
@@ -54,6 +55,13 @@ func (m testMachine) Snapshot() (io.WriterTo, error) {
 	return stringState(strings.Join(m.log.cmds, "\n")), nil
 }
 
+func (m testMachine) Digest() func(func() error) (uint64, error) {
+	m.log.mu.Lock()
+	defer m.log.mu.Unlock()
+	hash := uint64(crc32.Checksum([]byte(strings.Join(m.log.cmds, "\n")), castagnoli))
+	return func(pause func() error) (uint64, error) { return hash, pause() }
+}
+
 func (m testMachine) Restore(r io.Reader) error {
 	b, err := io.ReadAll(r)
 	if err != nil {
@@ -92,12 +100,16 @@ func (deafTransport) SetPeers(map[uint64]string) {}
 func (deafTransport) Forward(context.Context, uint64, []byte) ([]byte, bool, error) {
 	return nil, false, errors.New("nobody is there")
 }
+func (deafTransport) FetchSnapshot(context.Context, uint64, uint64) (io.ReadCloser, error) {
+	return nil, errors.New("nobody is there")
+}
 
 func singleConfig() Config {
 	return Config{
 		Identity: testID, PeerURL: "http://127.0.0.1:1", Tick: 5 * time.Millisecond,
 		Founders:        []Founder{{ID: testID.Member, PeerURL: "http://127.0.0.1:1"}},
 		SnapshotEntries: 20, CatchUpEntries: 5,
+		VerifyEvery: -1, // its entries would be counted
 	}
 }
 

@@ -57,6 +57,14 @@ func (p *peerSet) update(m *membership) {
 	p.tr.SetPeers(maps.Clone(next))
 }
 
+// lingers reports whether a removed member is still sent to.
+func (p *peerSet) lingers(id uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.lingering[id]
+	return ok
+}
+
 // expire lets go of members removed long enough ago.
 func (p *peerSet) expire(now time.Time) {
 	p.mu.Lock()

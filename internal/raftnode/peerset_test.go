@@ -41,9 +41,15 @@ func TestPeerSet(t *testing.T) {
 		want("3 is removed", map[uint64]string{1: "a", 2: "b2", 3: "c"})
 		p.expire(time.Now())
 		want("at once", map[uint64]string{1: "a", 2: "b2", 3: "c"})
+		if !p.lingers(3) {
+			t.Error("a member that was removed just now is not given its moment")
+		}
 		time.Sleep(lingerTime + time.Millisecond)
 		p.expire(time.Now())
 		want("a moment later", map[uint64]string{1: "a", 2: "b2"})
+		if p.lingers(3) || p.lingers(2) {
+			t.Error("a member lingers for ever, or was never removed")
+		}
 		p.update(less)
 		want("again", map[uint64]string{1: "a", 2: "b2"})
 	})

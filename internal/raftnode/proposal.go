@@ -11,6 +11,7 @@ const (
 	waiting   = iota // in a mailbox or in the open batch
 	taken            // in an entry, or on its way to the leader
 	withdrawn        // its caller has gone; it is never proposed
+	abandoned        // its caller has gone while it was taken: withdrawn should it come back
 )
 
 // proposal is one command and whoever waits for its result.
@@ -35,11 +36,30 @@ func (p *proposal[R]) take() bool {
 	return p.state.CompareAndSwap(waiting, taken)
 }
 
-// giveBack undoes take for a command that surely did not get anywhere.
-func (p *proposal[R]) giveBack() { p.state.Store(waiting) }
+// giveBack undoes take for a command that surely did not get anywhere. One that
+// nobody waits for any more ends here: it must not be proposed minutes later.
+func (p *proposal[R]) giveBack() {
+	if !p.state.CompareAndSwap(taken, waiting) {
+		p.state.Store(withdrawn)
+	}
+}
 
+// withdraw tells that the caller goes; false: the command is under way.
 func (p *proposal[R]) withdraw() bool {
-	return p.state.CompareAndSwap(waiting, withdrawn)
+	for {
+		switch s := p.state.Load(); s {
+		case waiting:
+			if p.state.CompareAndSwap(s, withdrawn) {
+				return true
+			}
+		case taken:
+			if p.state.CompareAndSwap(s, abandoned) {
+				return false
+			}
+		default:
+			return s == withdrawn
+		}
+	}
 }
 
 func (p *proposal[R]) finish(res R, err error) {

@@ -15,7 +15,12 @@ func TestProposalIsTakenOrWithdrawn(t *testing.T) {
 		t.Error("a command that was proposed could be withdrawn")
 	}
 	p.giveBack()
-	if !p.withdraw() || p.take() {
+	if p.take() {
+		t.Error("a command that came back could be proposed although its caller has gone")
+	}
+	p = &proposal[int]{done: make(chan struct{}, 1)}
+	p.take()
+	if p.giveBack(); !p.withdraw() || p.take() {
 		t.Error("a command that was withdrawn could be proposed")
 	}
 }
@@ -54,23 +59,38 @@ func TestInFlightSet(t *testing.T) {
 	}
 }
 
-// TestLogClock: it runs by itself, takes later stamps, and never goes back.
+// TestLogClock: it follows one leader's stamps by the one with the least delay,
+// begins anew with another leader's, even if that is behind, and runs by itself
+// while this member stamps.
 func TestLogClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c logClock
-		c.observe(time.Hour)
+		self, a, b := entryID{Member: 1, Boot: 1}, entryID{Member: 2, Boot: 7}, entryID{Member: 3, Boot: 8}
+		c := logClock{owner: self}
+		want := func(what string, want time.Duration) {
+			t.Helper()
+			if got := c.now(); got != want {
+				t.Errorf("%s: %v, want %v", what, got, want)
+			}
+		}
+		want("at the start", 0)
+		time.Sleep(time.Minute) // another member begins a minute later, and leads
+		c.observe(time.Second, a)
+		want("with the first stamp", time.Second)
 		time.Sleep(time.Minute)
-		if got := c.now(); got != time.Hour+time.Minute {
-			t.Errorf("after a minute: %v", got)
-		}
-		c.observe(time.Hour) // a stamp that is only late
-		if got := c.now(); got != time.Hour+time.Minute {
-			t.Errorf("after a late stamp: %v", got)
-		}
-		c.observe(2 * time.Hour)
+		want("after a minute", time.Minute+time.Second)
+		c.observe(time.Minute, a)
+		want("after a stamp that is only late", time.Minute+time.Second)
+		c.observe(2*time.Hour, a)
 		time.Sleep(time.Second)
-		if got := c.now(); got != 2*time.Hour+time.Second {
-			t.Errorf("after a later stamp: %v", got)
-		}
+		want("after a later stamp", 2*time.Hour+time.Second)
+		c.observe(2*time.Hour-time.Second, b)
+		want("after one of another leader", 2*time.Hour-time.Second)
+		time.Sleep(time.Minute)
+		at := c.now()
+		time.Sleep(time.Second) // until its own entry is applied
+		c.observe(at, self)
+		want("while it leads", at+time.Second)
+		c.observe(at-time.Second, b)
+		want("when another leads again", at-time.Second)
 	})
 }

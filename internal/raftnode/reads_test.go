@@ -1,7 +1,11 @@
 package raftnode
 
 import (
+	"errors"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.etcd.io/raft/v3"
 )
@@ -68,4 +72,37 @@ func TestReadersWaitUntilApplied(t *testing.T) {
 	if !woken(later) {
 		t.Error("at 9: all may go on")
 	}
+}
+
+// TestWaitingReadsAreBounded: one too many is told so at once, and the place of one
+// that has left is free again.
+func TestWaitingReadsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := OpenDisk(t.TempDir(), nil)
+		must(t, err)
+		cfg := singleConfig()
+		cfg.Founders = append(cfg.Founders, Founder{ID: 1, PeerURL: "http://127.0.0.1:2"}) // which nobody hears
+		cfg.MaxWaitingReads = 10
+		n, stop := start(t, cfg, newTestMachine(), d)
+		n.ready.Store(true) // publish makes no reads of its own
+		time.Sleep(time.Second)
+		for range 2 {
+			var wg sync.WaitGroup
+			for range cfg.MaxWaitingReads {
+				wg.Go(func() {
+					if err := n.ReadBarrier(within(t, time.Second)); !errors.Is(err, ErrNoLeader) {
+						t.Errorf("read within the limit: %v", err)
+					}
+				})
+			}
+			synctest.Wait()
+			begin := time.Now()
+			if err := n.ReadBarrier(within(t, time.Second)); !errors.Is(err, ErrOverloaded) || time.Since(begin) > 0 {
+				t.Errorf("read beyond the limit: %v after %v", err, time.Since(begin))
+			}
+			wg.Wait()
+		}
+		must(t, stop())
+		kill(d)
+	})
 }

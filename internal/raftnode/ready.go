@@ -83,6 +83,7 @@ func (l *loop[R]) follow(rd raft.Ready) {
 	if next.leader == was.leader && next.term == was.term {
 		return
 	}
+	l.n.health.hurry() // the new leader knows nothing yet
 	if next.leader != was.leader {
 		l.n.lg.Info("leader changed", zap.Uint64("leader", next.leader), zap.Uint64("term", next.term))
 	}
@@ -95,8 +96,14 @@ func (l *loop[R]) follow(rd raft.Ready) {
 	if next.term != l.forwardTerm {
 		l.forwardTerm, l.forwards = next.term, 0
 	}
-	clear(l.caughtUp)
+	clear(l.learners)
+	l.termFirst = 0
 	l.noteVoters()
+	if next.state == raft.StateLeader {
+		l.ledSince = time.Now()
+		l.leaveTried = l.ledSince
+		l.leaveJoint(l.ledSince)
+	}
 }
 
 // placed notes the indexes of own entries that raft has put into its log.
@@ -106,20 +113,25 @@ func (l *loop[R]) placed(m *raftpb.Message) {
 		l.lastIndex = ents[len(ents)-1].GetIndex()
 	} else if m.Snapshot != nil {
 		l.lastIndex = m.GetSnapshot().GetMetadata().GetIndex()
+		l.noteVoters()
 	}
 	if !l.leading() {
 		return
 	}
 	next := 0
 	for _, e := range ents {
+		if l.termFirst == 0 && e.GetTerm() == l.view.term {
+			l.termFirst = e.GetIndex()
+		}
 		switch {
-		case e.GetType() == raftpb.EntryConfChange:
+		case e.GetType() == raftpb.EntryConfChange, e.GetType() == raftpb.EntryConfChangeV2:
+			l.changeIndex = e.GetIndex()
 			if id, ok := changeID(e); ok {
 				l.n.inFlight.place(id, e.GetIndex())
 			}
 		case len(e.GetData()) > 0:
 			h, _, err := decodeEntry(e.GetData())
-			if err != nil || h.kind != kindCommands || !l.n.inFlight.place(h.id, e.GetIndex()) {
+			if err != nil || !l.n.inFlight.place(h.id, e.GetIndex()) || h.kind != kindCommands {
 				continue
 			}
 			for ; next < len(l.batches); next++ {

@@ -28,16 +28,24 @@ func (n *Node[R]) ReportSnapshot(id uint64, ok bool) {
 	n.do(func(l *loop[R]) { l.rn.ReportSnapshot(id, status) })
 }
 
-// IsRemoved reports whether id belonged to a member that was removed.
-func (n *Node[R]) IsRemoved(id uint64) bool { return n.members.Load().removed(id) }
+// IsRemoved reports whether id belonged to a member that was removed, and has
+// had its moment to hear of it from the log.
+func (n *Node[R]) IsRemoved(id uint64) bool {
+	return n.members.Load().removed(id) && !n.peers.lingers(id)
+}
 
 // MarkRemoved tells that the cluster has removed this member: Run ends.
 func (n *Node[R]) MarkRemoved() {
 	n.do(func(l *loop[R]) { l.failure = ErrRemoved })
 }
 
-// OpenSnapshot returns the body of a snapshot to be sent to a peer.
+// OpenSnapshot returns the body of a snapshot to be sent to a peer. It waits for
+// one that is being written for a member whose state differs.
 func (n *Node[R]) OpenSnapshot(index uint64) (io.ReadCloser, int64, error) {
+	if err := n.Diverged(); err != nil {
+		return nil, 0, fmt.Errorf("snapshot %d is not to be trusted: %w", index, err)
+	}
+	n.seeds.await(index)
 	return n.storage.OpenBody(index)
 }
 
@@ -50,7 +58,7 @@ func (n *Node[R]) ReceiveSnapshot(ctx context.Context, msg *raftpb.Message, body
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
-	} else if err := n.storage.WriteBody(index, newBodyCopier(body)); err != nil {
+	} else if err := n.storage.WriteBody(index, newRoomReader(newBodyCopier(body), n.cfg.SnapshotRoom)); err != nil {
 		return fmt.Errorf("store snapshot %d: %w", index, err)
 	}
 	if ctx.Err() != nil || !n.inbox.put(func(in *inputs[R]) { in.peers = append(in.peers, msg) }) {

@@ -34,10 +34,12 @@ import (
 //   - a gap is an error.
 type scannedWAL struct {
 	identity  Identity
+	metadata  []byte            // identity as written
+	segments  int               // read, at least in part
 	hardState *raftpb.HardState // nil: none was saved
 	records   []walRecord       // entries and snapshots as written
 	torn      *tornTail         // nil: the log ends cleanly
-	file      string            // the last segment
+	file      string            // the last segment read
 	offset    int64             // and where its records end
 
 	base, baseTerm uint64 // the log begins after this index
@@ -55,29 +57,24 @@ type tornTail struct {
 	offset, size int64
 }
 
-// scanWAL reads a WAL directory.
+// scanWAL reads a WAL directory. With an error comes what could be read before.
 func scanWAL(dir string) (*scannedWAL, error) {
 	names, err := segmentNames(dir)
 	if err != nil {
 		return nil, err
 	}
+	s := &scannedWAL{}
 	if err := checkSequence(names); err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return s, fmt.Errorf("%s: %w", dir, err)
 	}
-	s := &scannedWAL{base: firstBase(names)}
-	var metadata []byte
+	s.base = firstBase(names)
 	var crc uint32
 	for i, name := range names {
 		seg := segment{path: filepath.Join(dir, name), last: i == len(names)-1}
-		if metadata, crc, err = s.readSegment(seg, metadata, crc); err != nil {
-			return nil, err
+		if crc, err = s.readSegment(seg, crc); err != nil {
+			_ = s.replay() // one fault is enough to tell of
+			return s, err
 		}
-	}
-	if metadata == nil {
-		return nil, fmt.Errorf("%s holds no metadata: it is empty or was cut off", s.file)
-	}
-	if err := json.Unmarshal(metadata, &s.identity); err != nil || s.identity.Member == 0 {
-		return nil, fmt.Errorf("%s has metadata that is not kvd's", s.file)
 	}
 	return s, s.replay()
 }
@@ -88,62 +85,74 @@ type segment struct {
 }
 
 // readSegment reads one file. Its first record repeats the checksum with which
-// the one before must have ended.
-func (s *scannedWAL) readSegment(seg segment, metadata []byte, crc uint32) ([]byte, uint32, error) {
+// the one before must have ended, its second names the owner; both are durable
+// before a file gets its name, so a file without them has lost them.
+func (s *scannedWAL) readSegment(seg segment, crc uint32) (uint32, error) {
 	f, err := os.Open(seg.path)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	defer f.Close()
-	s.file = seg.path
+	s.file, s.offset = seg.path, 0
+	s.segments++
 	dec := wal.NewDecoder(fileutil.NewFileReader(f))
 	damaged := func(err error) error {
-		return fmt.Errorf("%s is damaged at byte %d, after log index %d: %w", seg.path, dec.LastOffset(), s.lastWritten(), err)
+		return fmt.Errorf("%s is damaged at byte %d, after log index %d: %w", seg.path, s.offset, s.lastWritten(), err)
 	}
 	rec := &walpb.Record{}
-	for first := true; ; first = false {
+	for n := 0; ; n++ {
 		err := dec.Decode(rec)
-		s.offset = dec.LastOffset()
+		torn := errors.Is(err, io.ErrUnexpectedEOF) && seg.last
 		switch {
+		case n < 2 && (torn || errors.Is(err, io.EOF)):
+			return 0, damaged(errors.New("it is empty or was cut off: it does not name its owner"))
 		case errors.Is(err, io.EOF):
-			return metadata, dec.LastCRC(), nil
-		case errors.Is(err, io.ErrUnexpectedEOF) && seg.last:
-			info, serr := f.Stat()
-			if serr != nil {
-				return nil, 0, serr
+			return dec.LastCRC(), nil
+		case torn:
+			info, err := f.Stat()
+			if err != nil {
+				return 0, err
 			}
-			s.torn = &tornTail{file: seg.path, offset: dec.LastOffset(), size: info.Size()}
-			return metadata, dec.LastCRC(), nil
+			s.torn = &tornTail{file: seg.path, offset: s.offset, size: info.Size()}
+			return dec.LastCRC(), nil
 		case err != nil:
-			return nil, 0, damaged(err)
+			return 0, damaged(err)
+		}
+		if want := headOfSegment[min(n, 2)]; want != 0 && rec.GetType() != want {
+			return 0, damaged(fmt.Errorf("record type %d where %d must stand", rec.GetType(), want))
 		}
 		if rec.GetType() == wal.CrcType {
 			// A decoder starts from 0 in each file; the chain goes on from
 			// the end of the file before.
-			if have := dec.LastCRC(); first {
+			if have := dec.LastCRC(); n == 0 {
 				have = crc
 				if have != 0 && rec.Validate(have) != nil {
-					return nil, 0, damaged(errors.New("records are missing at the end of the segment before"))
+					return 0, damaged(errors.New("records are missing at the end of the segment before"))
 				}
 			} else if have != 0 && rec.Validate(have) != nil {
-				return nil, 0, damaged(wal.ErrCRCMismatch)
+				return 0, damaged(wal.ErrCRCMismatch)
 			}
 			dec.UpdateCRC(rec.GetCrc())
-			continue
+		} else if err := s.keep(rec); err != nil {
+			return 0, damaged(err)
 		}
-		if err := s.keep(rec, &metadata); err != nil {
-			return nil, 0, damaged(err)
-		}
+		s.offset = dec.LastOffset()
 	}
 }
 
-func (s *scannedWAL) keep(rec *walpb.Record, metadata *[]byte) error {
+// headOfSegment are the types of the records that each segment begins with.
+var headOfSegment = [3]int64{wal.CrcType, wal.MetadataType, 0}
+
+func (s *scannedWAL) keep(rec *walpb.Record) error {
 	switch rec.GetType() {
 	case wal.MetadataType:
-		if *metadata != nil && !bytes.Equal(*metadata, rec.Data) {
+		if s.metadata != nil && !bytes.Equal(s.metadata, rec.Data) {
 			return wal.ErrMetadataConflict
 		}
-		*metadata = rec.Data
+		s.metadata = bytes.Clone(rec.Data)
+		if err := json.Unmarshal(rec.Data, &s.identity); err != nil || s.identity.Member == 0 || s.identity.Cluster == 0 {
+			return errors.New("its metadata is not kvd's")
+		}
 	case wal.EntryType:
 		e := &raftpb.Entry{}
 		if err := proto.Unmarshal(rec.Data, e); err != nil {
@@ -204,6 +213,14 @@ func (s *scannedWAL) holds(index, term uint64) bool {
 
 // last is the index of the last entry, or of the snapshot that replaced all.
 func (s *scannedWAL) last() uint64 { return s.base + uint64(len(s.log)) }
+
+// lastTerm is the term of that; 0: not known.
+func (s *scannedWAL) lastTerm() uint64 {
+	if len(s.log) == 0 {
+		return s.baseTerm
+	}
+	return s.log[len(s.log)-1].GetTerm()
+}
 
 // lastWritten is the index of the last entry read so far.
 func (s *scannedWAL) lastWritten() uint64 {

@@ -17,11 +17,18 @@ type StateMachine[R any] interface {
 	// that only a newer version understands.
 	Apply(index uint64, clock time.Duration, cmds [][]byte) ([]R, error)
 	// Snapshot freezes the state at once; the view is written by another
-	// goroutine while Apply goes on.
+	// goroutine while Apply goes on. An error of WriteTo that is not the
+	// writer's says that the state in memory is damaged.
 	Snapshot() (io.WriterTo, error)
 	// Restore replaces the whole state with what WriteTo wrote, or, on an
 	// error (its own or one of r), none of it. It reads r to io.EOF.
 	Restore(r io.Reader) error
+	// Digest freezes the state at once, like Snapshot. What it returns is called
+	// at most once, by another goroutine while Apply goes on: it hashes all that
+	// is in memory, which gives the same on all members that have applied the
+	// same entries, or an error when that is not what Apply has put there. It
+	// calls pause all the time, and ends with its error if there is one.
+	Digest() func(pause func() error) (uint64, error)
 	// AppendResult and DecodeResult carry results between members.
 	AppendResult(dst []byte, r R) []byte
 	DecodeResult(b []byte) (R, error)
@@ -36,6 +43,10 @@ type Transport interface {
 	// Forward sends a request to a peer's HandleForward and waits for the
 	// answer. sent is false when the request surely never reached the peer.
 	Forward(ctx context.Context, to uint64, req []byte) (reply []byte, sent bool, err error)
+	// FetchSnapshot opens what a peer's OpenSnapshot returns for index. The body
+	// ends with io.EOF only when it is whole. It can be read until ctx ends, or
+	// nothing has come for too long; the caller closes it.
+	FetchSnapshot(ctx context.Context, from, index uint64) (io.ReadCloser, error)
 }
 
 // Storage is what a member keeps on disk. Load comes first, once; then one
@@ -69,8 +80,9 @@ type BodyStorage interface {
 	// WriteBody stores a body that ends in its own checksum (see body.go). It
 	// is durable when WriteBody returns.
 	WriteBody(index uint64, r io.Reader) error
-	// OpenBody returns a stored body and its size in bytes.
-	OpenBody(index uint64) (io.ReadCloser, int64, error)
+	// OpenBody returns a stored body and its size in bytes. It stays readable
+	// until it is closed, also when Release gives the snapshot up meanwhile.
+	OpenBody(index uint64) (io.ReadSeekCloser, int64, error)
 }
 
 // Recovered is what a data directory held.

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
+	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -17,14 +19,25 @@ import (
 type snapshotRecord struct {
 	meta      *raftpb.SnapshotMetadata
 	keepAfter uint64 // the log after this index is still needed
+	sending   uint64 // and that after this one by a member that is being sent a snapshot; 0: none is
 	took      time.Duration
+	seeded    bool // it came from the leader, in the place of a state that differed
 }
 
-// maybeSnapshot freezes the state when the log has grown enough, and leaves
-// the writing to a goroutine: apply goes on at once.
+// snapshotPause is the time between two tries of a snapshot that has no room.
+const snapshotPause = 10 * time.Second
+
+// maybeSnapshot freezes the state when the log has grown enough or somebody
+// waits for it, and leaves the writing to a goroutine: apply goes on at once.
 func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 	cfg := &a.n.cfg
-	if a.sinceEntries < cfg.SnapshotEntries && a.sinceBytes < cfg.SnapshotBytes && !a.n.snapshotWanted.Load() {
+	due := a.sinceEntries >= cfg.SnapshotEntries || a.sinceBytes >= cfg.SnapshotBytes || a.n.snapshotWanted.Load()
+	due = due && time.Since(a.n.born) >= time.Duration(a.n.snapshotPause.Load())
+	if asked := a.n.snapshots.assign(a.index); !due && !asked {
+		return
+	}
+	if err := a.n.Diverged(); err != nil {
+		a.n.snapshots.fail(err) // a snapshot would make a wrong state last
 		return
 	}
 	if !a.n.snapshotting.CompareAndSwap(false, true) {
@@ -53,6 +66,15 @@ func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 				err = a.n.writeSnapshot(h, state)
 			}
 			a.n.do(func(l *loop[R]) {
+				if noRoom(err) {
+					l.putOffSnapshot(h.Index, err)
+					return
+				}
+				if errors.Is(err, ErrDiverged) {
+					l.n.snapshotting.Store(false)
+					l.n.snapshots.fail(err)
+					return
+				}
 				if err != nil {
 					// A disk that fails here is the disk of the log.
 					l.failure = fmt.Errorf("write snapshot %d: %w", h.Index, err)
@@ -64,17 +86,34 @@ func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 	})
 }
 
+// putOffSnapshot lets things be as if the snapshot had not been begun. The log
+// grows meanwhile, which costs less than the last of the room would.
+func (l *loop[R]) putOffSnapshot(index uint64, err error) {
+	l.n.lg.Warn("snapshot put off", zap.Uint64("index", index), zap.Error(err))
+	l.n.snapshotPause.Store(int64(time.Since(l.n.born) + snapshotPause))
+	l.n.snapshotWanted.Store(true)
+	l.n.snapshotting.Store(false)
+	l.n.snapshots.fail(err)
+}
+
 // writeSnapshot streams a frozen state into the storage.
 func (n *Node[R]) writeSnapshot(h *bodyHeader, state io.WriterTo) error {
 	r, w := io.Pipe()
 	done := make(chan struct{})
+	var stateErr error
 	go func() { // ends with the pipe, which WriteBody's return closes
 		defer close(done)
-		w.CloseWithError(writeBody(w, h, state))
+		stateErr = writeBody(w, h, state)
+		w.CloseWithError(stateErr)
 	}()
-	err := n.storage.WriteBody(h.Index, r)
+	err := n.storage.WriteBody(h.Index, newRoomReader(r, n.cfg.SnapshotRoom))
 	r.CloseWithError(io.ErrClosedPipe)
 	<-done
+	if stateErr != nil && !errors.Is(stateErr, io.ErrClosedPipe) {
+		// Not the disk is at fault but the state: it found that out itself.
+		n.damaged(h.Index, fmt.Errorf("snapshot %d: %w", h.Index, stateErr))
+		return fmt.Errorf("%w: %w", ErrDiverged, stateErr)
+	}
 	return err
 }
 
@@ -98,13 +137,20 @@ func (l *loop[R]) usable(m *raftpb.Message) bool {
 // recordSnapshot sends a written snapshot to wal. It passes through the loop
 // for two reasons: wal must have seen the commit index that covers it, or a
 // restart would ignore the record; and only raft knows how much of the log may
-// go. Compacting what it has not applied, or what a follower needs that is
-// just being sent an older snapshot, would break it or start it over.
+// go. Compacting what it has not applied would break it; what a follower needs
+// that is just being sent an older snapshot, would start that over.
 func (l *loop[R]) recordSnapshot(s *snapshotRecord) {
+	if err := l.n.Diverged(); err != nil && !s.seeded {
+		l.n.snapshotting.Store(false)
+		l.n.snapshots.fail(err)
+		return // frozen before that was found out
+	}
 	s.keepAfter = l.rn.BasicStatus().Applied
 	l.rn.WithProgress(func(_ uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if pr.State == tracker.StateSnapshot && pr.RecentActive {
-			s.keepAfter = min(s.keepAfter, pr.PendingSnapshot)
+			if s.sending == 0 || pr.PendingSnapshot < s.sending {
+				s.sending = pr.PendingSnapshot
+			}
 		}
 	})
 	l.n.walq.put(walJob{snapshot: s})

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -18,6 +19,7 @@ type Status struct {
 	Commit, Applied, FirstIndex, LastIndex, SnapshotIndex uint64
 	Clock                                                 time.Duration // the log's
 	Voters, Learners                                      []uint64
+	VotersOutgoing                                        []uint64            // while in a joint configuration: the voters before
 	Progress                                              map[uint64]Progress // on the leader
 }
 
@@ -49,10 +51,9 @@ func (l *loop[R]) status() Status {
 	for _, mb := range m.sorted() {
 		if mb.Learner {
 			st.Learners = append(st.Learners, mb.ID)
-		} else {
-			st.Voters = append(st.Voters, mb.ID)
 		}
 	}
+	st.Voters, st.VotersOutgoing = m.voters(), m.Outgoing
 	switch s.RaftState {
 	case raft.StateLeader:
 		st.Role = "leader"
@@ -108,9 +109,15 @@ func (n *Node[R]) Staleness() (time.Duration, bool) {
 	return max(0, time.Since(n.born)-time.Duration(at-1)), true
 }
 
-// Ready returns nil when this member serves: it knows a leader, and has since
-// its start caught up with what was acknowledged before.
+// Ready returns nil when this member serves: its disk answers, it knows a leader,
+// and has since its start caught up with what was acknowledged before.
 func (n *Node[R]) Ready() error {
+	if d, stalled := n.diskStall(); stalled {
+		return fmt.Errorf("disk has not answered for %v", d.Round(100*time.Millisecond))
+	}
+	if err := n.Diverged(); err != nil {
+		return err
+	}
 	if n.view.Load().leader == raft.None {
 		return ErrNoLeader
 	}
@@ -118,50 +125,4 @@ func (n *Node[R]) Ready() error {
 		return errors.New("catching up with the leader")
 	}
 	return nil
-}
-
-// TransferLeadership hands leadership to the voter that has most of the log
-// and answers, and returns when another member leads, or at once if this one
-// does not. Errors: ErrNoLeader when nobody can take over, or ctx ends first.
-func (n *Node[R]) TransferLeadership(ctx context.Context) error {
-	asked := false
-	for {
-		v := n.view.Load()
-		if !n.isSelf(v.leader) && (v.leader != raft.None || !asked) {
-			return nil
-		}
-		if n.isSelf(v.leader) {
-			to, err := ask(ctx, n, func(l *loop[R]) (uint64, error) { return l.transfer(), nil })
-			if err != nil {
-				return err
-			}
-			if to == raft.None {
-				if len(n.members.Load().voters()) == 1 {
-					return nil // nobody else is there to miss a leader
-				}
-				return ErrNoLeader
-			}
-			asked = true
-		}
-		select {
-		case <-time.After(n.cfg.Tick / 4):
-		case <-ctx.Done():
-			return ErrNoLeader
-		}
-	}
-}
-
-// transfer asks raft to hand leadership on; again and again is the same as once.
-func (l *loop[R]) transfer() uint64 {
-	var to, match uint64
-	now := time.Now()
-	l.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
-		if typ == raft.ProgressTypePeer && !l.n.isSelf(id) && pr.Match >= match && l.answering([]uint64{id}, now) > 0 {
-			to, match = id, pr.Match
-		}
-	})
-	if to != raft.None && l.rn.BasicStatus().LeadTransferee == raft.None {
-		l.rn.TransferLeader(to)
-	}
-	return to
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -17,17 +18,26 @@ type walJob struct {
 	snapshot *snapshotRecord
 }
 
+// sendingSnapshots is how much of the log is kept for a member that is being sent a
+// snapshot, in what lies between two snapshots.
+const sendingSnapshots = 4
+
 // walWriter is the wal goroutine: the only one to write the log and raft's
 // MemoryStorage. Any error of the storage ends the member (an fsync that is
 // tried again may report success for pages that were thrown away).
 type walWriter[R any] struct {
 	n        *Node[R]
 	tr       Transport
+	log      LogStorage
 	previous uint64 // index of the snapshot before the newest: may still be fallen back to
 
 	ents []*raftpb.Entry
 	self []*raftpb.Message
 	out  []*raftpb.Message
+}
+
+func newWALWriter[R any](n *Node[R], tr Transport) *walWriter[R] {
+	return &walWriter[R]{n: n, tr: tr, log: timedLog[R]{n}}
 }
 
 func (w *walWriter[R]) run(ctx context.Context) error {
@@ -38,7 +48,7 @@ func (w *walWriter[R]) run(ctx context.Context) error {
 		case <-ctx.Done():
 			// Everything acknowledged is durable. What is queued was promised
 			// to nobody; the newest commit index saves the next start work.
-			return w.n.storage.Sync()
+			return w.log.Sync()
 		case <-w.n.walq.wake:
 		}
 		jobs = w.n.walq.take(jobs)
@@ -87,7 +97,7 @@ func (w *walWriter[R]) appendLog(jobs []walJob) error {
 		}
 	}
 	if hs != nil || len(w.ents) > 0 {
-		if err := w.n.storage.Save(hs, w.ents); err != nil {
+		if err := w.log.Save(hs, w.ents); err != nil {
 			return fmt.Errorf("save log: %w", err)
 		}
 	}
@@ -108,13 +118,13 @@ func (w *walWriter[R]) installSnapshot(m *raftpb.Message) error {
 	meta := m.GetSnapshot().GetMetadata()
 	// The commit index in the hard state makes the record valid; without the
 	// sync a crash could keep the record and lose the index.
-	if err := w.n.storage.SaveSnapshot(meta, true); err != nil {
+	if err := w.log.SaveSnapshot(meta, true); err != nil {
 		return fmt.Errorf("save snapshot %d: %w", meta.GetIndex(), err)
 	}
-	if err := w.n.storage.Save(hardStateOf(m), m.GetEntries()); err != nil {
+	if err := w.log.Save(hardStateOf(m), m.GetEntries()); err != nil {
 		return fmt.Errorf("save log: %w", err)
 	}
-	if err := w.n.storage.Sync(); err != nil {
+	if err := w.log.Sync(); err != nil {
 		return fmt.Errorf("sync log: %w", err)
 	}
 	if err := w.n.mem.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
@@ -129,8 +139,9 @@ func (w *walWriter[R]) installSnapshot(m *raftpb.Message) error {
 	w.respond(m)
 	w.deliver()
 	w.n.snapshotIndex.Store(meta.GetIndex())
+	w.n.snapshots.record(meta, time.Now())
 	w.n.lg.Info("snapshot received", zap.Uint64("index", meta.GetIndex()), zap.Uint64("term", meta.GetTerm()))
-	if err := w.n.storage.Release(meta.GetIndex()); err != nil {
+	if err := w.log.Release(meta.GetIndex()); err != nil {
 		return fmt.Errorf("release log: %w", err)
 	}
 	w.previous = meta.GetIndex()
@@ -140,24 +151,30 @@ func (w *walWriter[R]) installSnapshot(m *raftpb.Message) error {
 // recordSnapshot records an own snapshot and shortens the log.
 func (w *walWriter[R]) recordSnapshot(s *snapshotRecord) error {
 	defer func() {
-		w.n.snapshotting.Store(false)
+		if !s.seeded {
+			w.n.snapshotting.Store(false)
+		}
 		w.n.applyq.put(applyJob{}) // the next one may be due already
 	}()
 	index := s.meta.GetIndex()
 	if index <= w.n.snapshotIndex.Load() {
 		return nil // a newer one came from a peer in the meantime
 	}
-	if err := w.n.storage.SaveSnapshot(s.meta, false); err != nil {
+	if err := w.log.SaveSnapshot(s.meta, false); err != nil {
 		return fmt.Errorf("save snapshot %d: %w", index, err)
 	}
 	if _, err := w.n.mem.CreateSnapshot(index, s.meta.GetConfState(), nil); err != nil {
 		return fmt.Errorf("record snapshot %d: %w", index, err)
 	}
-	if err := w.n.mem.Compact(w.compactTo(index, s.keepAfter)); err != nil && !errors.Is(err, raft.ErrCompacted) {
+	if err := w.n.mem.Compact(w.compactTo(s)); err != nil && !errors.Is(err, raft.ErrCompacted) {
 		return fmt.Errorf("compact log: %w", err)
 	}
 	w.n.snapshotIndex.Store(index)
-	if err := w.n.storage.Release(w.previous); err != nil {
+	w.n.snapshots.record(s.meta, time.Now())
+	if s.seeded {
+		w.previous = index // nobody must fall back to the snapshot before, or to the log
+	}
+	if err := w.log.Release(w.previous); err != nil {
 		return fmt.Errorf("release log: %w", err)
 	}
 	w.previous = index
@@ -165,23 +182,31 @@ func (w *walWriter[R]) recordSnapshot(s *snapshotRecord) error {
 	return nil
 }
 
-// compactTo says which entries memory may forget: those up to keepAfter (what
-// raft has applied and no snapshot under way needs), less some that let a slow
-// follower catch up without a snapshot, bounded in number and bytes.
-func (w *walWriter[R]) compactTo(index, keepAfter uint64) uint64 {
+// compactTo says which entries memory may forget: those up to the snapshot that
+// raft has applied, less some that let a slow follower catch up without a
+// snapshot, and those that a member needs which is being sent one. Both are
+// bounded in bytes: a member behind a slow line must not cost the memory of all
+// that is written meanwhile, and can be sent another snapshot.
+func (w *walWriter[R]) compactTo(s *snapshotRecord) uint64 {
 	first, _ := w.n.mem.FirstIndex()
+	index := s.meta.GetIndex()
 	to, size := index, uint64(0)
-	for to >= first && index-to < w.n.cfg.CatchUpEntries {
+	for to >= first {
+		wanted := index-to < w.n.cfg.CatchUpEntries && size <= w.n.cfg.CatchUpBytes
+		sent := s.sending > 0 && to > s.sending && size <= sendingSnapshots*w.n.cfg.SnapshotBytes
+		if !wanted && !sent {
+			break
+		}
 		ents, err := w.n.mem.Entries(to, to+1, ^uint64(0))
 		if err != nil || len(ents) == 0 {
 			break
 		}
-		if size += uint64(len(ents[0].GetData())); size > w.n.cfg.CatchUpBytes {
+		if size += uint64(len(ents[0].GetData())); size > w.n.cfg.CatchUpBytes && !sent {
 			break
 		}
 		to--
 	}
-	return min(to, keepAfter)
+	return min(to, s.keepAfter)
 }
 
 // respond queues the responses raft attached to m.

@@ -32,6 +32,11 @@ type Config struct {
 	MaxFrameBytes int
 	// MaxSnapshotBytes bounds one received snapshot body. Default 256 GiB.
 	MaxSnapshotBytes int64
+	// SnapshotSendBytesPerSecond bounds what this member sends of snapshot
+	// bodies, all peers together, so that they leave room for the log. 0: no
+	// limit; otherwise 65,536 at least, or receivers would take a snapshot for
+	// stalled while buffers fill.
+	SnapshotSendBytesPerSecond int64
 	// AppendQueueBytes and ControlQueueBytes bound what waits for one peer's
 	// streams. Beyond it the queue is dropped. Defaults 64 MiB and 4 MiB.
 	AppendQueueBytes, ControlQueueBytes int
@@ -118,6 +123,9 @@ func (c Config) validate() error {
 		if n < 0 {
 			errs = append(errs, fmt.Errorf("%s is negative", name))
 		}
+	}
+	if n := c.SnapshotSendBytesPerSecond; n != 0 && n < minSnapshotRate {
+		errs = append(errs, fmt.Errorf("SnapshotSendBytesPerSecond %d is below %d", n, minSnapshotRate))
 	}
 	if c.MaxFrameBytes > 1<<30 {
 		errs = append(errs, fmt.Errorf("MaxFrameBytes %d is over 1 GiB", c.MaxFrameBytes))

@@ -27,7 +27,9 @@
 // keepalive. Both ends of every connection send keepalives and give up after
 // IdleTimeout without a byte, so a link that swallows packets is noticed on
 // both sides. A snapshot travels in a request of its own (POST
-// /raft/v1/snapshot) and is written to disk as it comes.
+// /raft/v1/snapshot) and is written to disk as it comes. A member can also
+// fetch one that it knows of otherwise (GET /raft/v1/snapshot/INDEX). Both leave
+// no faster than Config.SnapshotSendBytesPerSecond, all together.
 //
 // # Goroutines
 //

@@ -19,6 +19,7 @@ func (t *Transport) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathStream, t.route(t.serveStream))
 	mux.HandleFunc("POST "+pathSnapshot, t.route(t.serveSnapshot))
+	mux.HandleFunc("GET "+pathSnapshot+"/{index}", t.route(t.serveFetch))
 	mux.HandleFunc("GET "+pathMembers, t.route(t.serveMembers))
 	// No page has any business here, neither by its origin nor by a name
 	// that was made to point at this address.

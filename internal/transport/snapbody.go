@@ -14,6 +14,8 @@ import (
 //	frame with the MsgSnap, which has metadata only | uint64 size |
 //	size bytes | uint64 size again | uint32 CRC-32C of the bytes
 //
+// The answer to GET /raft/v1/snapshot/{index} is the same without the frame.
+//
 // The trailer stands at the end because the sender streams: it may find out
 // only then that its file was cut short, and then never writes it.
 const (

@@ -21,10 +21,10 @@ func (t *Transport) serveSnapshot(v visit, w http.ResponseWriter, r *http.Reques
 	if err != nil {
 		return err
 	}
-	if !t.claimSnapshot(p.id) {
+	if !t.claim(t.receiving, p.id) {
 		return &httpError{http.StatusTooManyRequests, "a snapshot of member " + formatID(p.id) + " is being received"}
 	}
-	defer t.releaseSnapshot(p.id)
+	defer t.release(t.receiving, p.id)
 
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -109,20 +109,21 @@ func (t *Transport) readSnapshotHead(br *bufio.Reader, from uint64, contentLengt
 	return msg, int64(size), nil
 }
 
-func (t *Transport) claimSnapshot(from uint64) bool {
+// claim puts a member into a set, unless it is there. t.mu guards the set.
+func (t *Transport) claim(set map[uint64]struct{}, id uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, busy := t.receiving[from]; busy {
+	if _, busy := set[id]; busy {
 		return false
 	}
-	t.receiving[from] = struct{}{}
+	set[id] = struct{}{}
 	return true
 }
 
-func (t *Transport) releaseSnapshot(from uint64) {
+func (t *Transport) release(set map[uint64]struct{}, id uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.receiving, from)
+	delete(set, id)
 }
 
 // download is a request body of which every read has a deadline of its own, in

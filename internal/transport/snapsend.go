@@ -80,7 +80,7 @@ func (s *snapshotSender) send(m *pb.Message, index uint64) (size int64, err erro
 
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(nil)
-	src := newBodySource(head, body, size)
+	src := newBodySource(head, p.t.paced(ctx, body), size)
 	length := src.length()
 	up := &upload{
 		r:      src,

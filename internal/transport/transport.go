@@ -26,6 +26,7 @@ type Transport struct {
 	lg     *zap.Logger
 	client *http.Client // for snapshots and questions to peers
 	hosts  map[string]struct{}
+	pacer  pacer // of snapshot bodies on their way out
 
 	warned     throttle
 	removed    sync.Once // guards the call of MarkRemoved
@@ -42,6 +43,7 @@ type Transport struct {
 	learned   map[uint64]string // found out by asking; never in set
 	inbound   map[inboundKey]*inbound
 	receiving map[uint64]struct{} // members whose snapshot is being received
+	giving    map[uint64]struct{} // members that fetch a snapshot
 	recv      Receiver            // nil but while Run runs
 	ctx       context.Context     // ends with Run
 	ran       bool
@@ -60,9 +62,11 @@ func New(cfg Config) (*Transport, error) {
 		lg:        cfg.Logger.Named("transport"),
 		client:    newClient(cfg),
 		hosts:     allowedHosts(cfg),
+		pacer:     pacer{rate: cfg.SnapshotSendBytesPerSecond},
 		learned:   make(map[uint64]string),
 		inbound:   make(map[inboundKey]*inbound),
 		receiving: make(map[uint64]struct{}),
+		giving:    make(map[uint64]struct{}),
 	}
 	t.peers.Store(new(map[uint64]*peer))
 	return t, nil

@@ -1,0 +1,73 @@
+package clustertest
+
+import (
+	"fmt"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"kvd/internal/kvstore"
+	"kvd/internal/raftnode"
+)
+
+// TestLeaseBasedReadsAreStale: a leader that is cut off still answers reads from its
+// lease when another has long been elected and has acknowledged a newer value. That
+// is what the option costs; without it nothing of the kind is ever read.
+func TestLeaseBasedReadsAreStale(t *testing.T) {
+	for _, lease := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lease=%v", lease), func(t *testing.T) {
+			stale, served := 0, 0
+			for seed := range uint64(25) {
+				cryptotest.SetGlobalRandom(t, seed)
+				synctest.Test(t, func(t *testing.T) {
+					s, n := readCutOff(t, seed, lease)
+					stale, served = stale+s, served+n
+				})
+			}
+			t.Logf("%d of %d reads of a leader that was cut off were stale", stale, served)
+			switch {
+			case lease && stale == 0:
+				t.Error("no stale read: the option does nothing, or this test shows nothing")
+			case !lease && stale > 0:
+				t.Error("stale reads")
+			}
+		})
+	}
+}
+
+// readCutOff cuts the leader off, and reads there while another one writes.
+func readCutOff(t *testing.T, seed uint64, lease bool) (stale, served int) {
+	c := New(t, seed, 3, raftnode.Config{ReadOnlyLeaseBased: lease})
+	defer c.Close()
+	c.StartAll()
+	old, err := c.WaitLeader(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, old, "k", "old")
+	time.Sleep(time.Duration(seed) * 40 * time.Millisecond) // CheckQuorum looks once an election timeout
+	c.Net.Isolate(old.ID, 1, 2, 3)
+	acked := "old"
+	for range 300 {
+		time.Sleep(10 * time.Millisecond)
+		for _, m := range c.Members() {
+			if m != old && acked == "old" && m.Node().Leads() {
+				put(t, m, "k", "new")
+				acked = "new"
+			}
+		}
+		r, err := old.DB().Get(within(t, time.Millisecond), []byte("k"), kvstore.GetOptions{})
+		if err != nil {
+			continue
+		}
+		served++
+		if string(r.Value) != acked {
+			stale++
+		}
+	}
+	if acked == "old" {
+		t.Errorf("seed %d: no other leader within 3s", seed)
+	}
+	return stale, served
+}

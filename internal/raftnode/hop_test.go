@@ -1,0 +1,104 @@
+package raftnode
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// hopTransport notes the requests that a member sends on.
+type hopTransport struct {
+	deafTransport
+	mu   sync.Mutex
+	sent [][]byte
+}
+
+func (h *hopTransport) Forward(_ context.Context, _ uint64, req []byte) ([]byte, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sent = append(h.sent, req)
+	return nil, false, errDisk
+}
+
+// TestOneHopAtMost is about requests that go round in circles: two members, each
+// of which takes the other for the leader, pass one to and fro. What came from
+// a member is served here or refused, whatever this one believes.
+func TestOneHopAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := OpenDisk(t.TempDir(), nil)
+		must(t, err)
+		cfg := singleConfig()
+		cfg.Founders = append(cfg.Founders, Founder{ID: 1, PeerURL: "http://127.0.0.1:2"}, Founder{ID: 2, PeerURL: "http://127.0.0.1:3"})
+		n, err := New(cfg, newTestMachine(), d)
+		must(t, err)
+		must(t, n.Open())
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		tr := &hopTransport{}
+		go func() { done <- n.Run(ctx, tr) }()
+		defer func() {
+			cancel()
+			must(t, <-done)
+			kill(d)
+		}()
+		// Member 2 says that it leads, all the time.
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				n.Step([]*raftpb.Message{{
+					Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(testID.Member), Term: new(uint64(5)),
+				}})
+				time.Sleep(cfg.Tick)
+			}
+		})
+		time.Sleep(10 * cfg.Tick)
+		if leader := n.view.Load().leader; leader != 2 {
+			t.Fatalf("the leader is %d", leader)
+		}
+		// An own request goes to the leader: so the test would see one.
+		_, _ = n.Propose(within(t, time.Second), []byte("own"))
+		if len(tr.of(forwardCommands)) == 0 {
+			t.Fatal("an own request was not sent on")
+		}
+
+		req := appendCommands([]byte{forwardCommands}, []*proposal[int]{{cmd: []byte("other's a")}, {cmd: []byte("other's b")}})
+		begin := time.Now()
+		reply, err := n.HandleForward(within(t, time.Second), 1, req)
+		if err != nil || string(reply) != string([]byte{outcomeNotLeader, outcomeNotLeader}) {
+			t.Errorf("reply %v, %v", reply, err)
+		}
+		if took := time.Since(begin); took > 2*cfg.Tick {
+			t.Errorf("the refusal took %v", took)
+		}
+		for _, sent := range tr.of(forwardCommands) {
+			if bytes.Contains(sent, []byte("other's")) {
+				t.Errorf("another member's commands were sent on: %q", sent)
+			}
+		}
+		for _, kind := range []byte{forwardChange, 4, 5} { // a change, a transfer, a plan
+			_, _ = n.HandleForward(within(t, time.Second), 1, append([]byte{kind}, `{"member":{"id":1},"id":1,"to":1}`...))
+			if len(tr.of(kind)) > 0 {
+				t.Errorf("a request of kind %d was sent on", kind)
+			}
+		}
+	})
+}
+
+// of returns the requests of a kind.
+func (h *hopTransport) of(kind byte) (out [][]byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, req := range h.sent {
+		if req[0] == kind {
+			out = append(out, req)
+		}
+	}
+	return out
+}
