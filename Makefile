@@ -14,7 +14,7 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys bench-snapshot test-changes test-model clean
+.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,7 +31,7 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 
 test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
-	$(GO) test $(RACE) -shuffle=on -timeout=8m ./...
+	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./...
 	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=300000
 
 check: ## gofmt, vet, staticcheck and the import graph
@@ -40,8 +40,9 @@ check: ## gofmt, vet, staticcheck and the import graph
 	$(GO) tool staticcheck ./...
 	$(GO) test ./internal/archtest/
 
-test-changes: ## 40 membership changes of every kind under writes and kills, on the real binary, and the long form of the partitions
-	KVD_CHANGES=40 KVD_PARTITION_LONG=1 $(GO) test -count=1 -v -timeout=20m -run '^(TestMembershipChanges|TestPartialPartitions|TestIsolatedFollower|TestIsolatedLeader)$$' ./test/
+test-long: ## the long forms: 40 membership changes under writes and kills, long cuts of the network, a slow link
+	KVD_CHANGES=40 KVD_PARTITION_LONG=1 KVD_SLOW_SECONDS=60 $(GO) test -count=1 -v -timeout=20m \
+	  -run '^(TestMembershipChanges|TestPartialPartitions|TestIsolatedFollower|TestIsolatedLeader|TestSlowPeer)$$' ./test/
 
 test-model: ## 1,000,000 commands through three machines and a model
 	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000

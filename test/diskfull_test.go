@@ -116,7 +116,7 @@ func smallDisk(t *testing.T, bytes int) string {
 // when there is room, without a restart.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	const size, reserve = 512 << 20, 160 << 20
+	const size, reserve = 768 << 20, 160 << 20
 	small := smallDisk(t, size)
 	c := newCluster(t, 3, "--disk-reserve-bytes", fmt.Sprint(reserve), "--snapshot-entries", "200")
 	m := c.members[0]

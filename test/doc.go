@@ -18,14 +18,14 @@
 //
 //	KVD_TEST_BINARY=path     test this binary instead of building one
 //	KVD_TEST_RACE=1          build the binary with the race detector
-//	KVD_FAULT_SECONDS=600    how long TestFaults loads and breaks the cluster (30)
+//	KVD_FAULT_SECONDS=600    how long TestFaults loads and breaks the cluster (20)
 //	KVD_FAULT_SEED=7         which faults in which order (random, printed)
 //	KVD_TEST_LOGS=dir        keep the whole logs of the members of failed tests there
 //	KVD_INCREMENT_SECONDS=60 how long TestIncrements does (8), and with the same seed
-//	KVD_WATCH_SECONDS=60     how long TestWatchFaults does (15), and with the same seed
+//	KVD_WATCH_SECONDS=60     how long TestWatchFaults does (10), and with the same seed
 //	KVD_ROLLING_ROUNDS=10    how often TestRollingRestart goes around (1)
 //	KVD_PARTITION_LONG=1     the partition tests cut for as long as outages last, in all ways
-//	KVD_SLOW_SECONDS=300     how long TestSlowPeer writes beside a slow link (30)
+//	KVD_SLOW_SECONDS=300     how long TestSlowPeer writes beside a slow link (12)
 //	KVD_CHANGES=40           how many changes TestMembershipChanges makes (9)
 //	KVD_BENCH_SNAPSHOT=1     run TestBigSnapshot (make bench-snapshot); KVD_BENCH_MEGABYTES
 //	                         is the size of its state (500)

@@ -119,7 +119,7 @@ func TestTooStaleAndStopping(t *testing.T) {
 	}
 	leader.process().signal(syscall.SIGTERM) // it finds nobody to hand over to, and tries for a while
 	waitFor(t, 5*time.Second, "refusal", func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		r, err := send(ctx, http.MethodPut, leader.clientURL+"/v1/kv/k", []byte("w"))
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 // follower catches up.
 func TestSlowPeer(t *testing.T) {
 	t.Parallel()
-	seconds := envNumber(t, "KVD_SLOW_SECONDS", 30)
+	seconds := envNumber(t, "KVD_SLOW_SECONDS", 12)
 	const (
 		size, clients = 64 << 10, 4
 		every         = 30 * time.Millisecond // about 8 MB/s

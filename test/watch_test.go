@@ -19,7 +19,7 @@ import (
 // received exactly what the replayed history has for it: nothing else (filtered),
 // in order, once, whole revisions, all of it, with the right previous values.
 func TestWatchFaults(t *testing.T) {
-	seconds := envNumber(t, "KVD_WATCH_SECONDS", 15)
+	seconds := envNumber(t, "KVD_WATCH_SECONDS", 10)
 	seed := envNumber(t, "KVD_FAULT_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("KVD_FAULT_SEED=%d", seed)
 	c := startCluster(t, 3, "--tick", "50ms", "--snapshot-entries", "100", "--history-revisions", "1000000")

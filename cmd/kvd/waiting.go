@@ -31,6 +31,9 @@ func openWaitingRoom(ctx context.Context, cfg *config, lg *zap.Logger, ls *liste
 	}
 	peers := http.NewServeMux()
 	peers.Handle("GET "+foundingPath, tell)
+	peers.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this member does not run yet", http.StatusServiceUnavailable)
+	})
 	r.serve(ctx, newPeerServer(peers, debugLog(lg, "peer")), ls.peer)
 	api := httpapi.NewServer(httpapi.NewWaitingHandler(hosts(cfg), why), httpapi.ServerConfig{ErrorLog: debugLog(lg, "client")})
 	r.serve(ctx, api, ls.client)
