@@ -162,11 +162,11 @@ func TestWatchOverSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	freeze(away)
-	for i := range 200 {
+	for i := range 600 { // the frozen member still has the first 256 messages in its sockets
 		leader.put("k", fmt.Sprint(i))
 	}
 	waitFor(t, 20*time.Second, "history to be forgotten", func() error {
-		r, err := leader.get(fmt.Sprintf("/v1/kv/k?revision=%d", from+100))
+		r, err := leader.get(fmt.Sprintf("/v1/kv/k?revision=%d", from+500))
 		if err == nil {
 			err = r.want(http.StatusGone)
 		}
