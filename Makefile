@@ -32,7 +32,7 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
 	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./...
-	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=300000
+	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=200000
 
 check: ## gofmt, vet, staticcheck and the import graph
 	@files="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 60, "how many simulations to run")
+	seeds     = flag.Int("seeds", 40, "how many simulations to run")
 	firstSeed = flag.Uint64("seed", 1, "the first seed; -seeds=1 -seed=N replays one")
 )
 
