@@ -97,3 +97,16 @@ func wantDoctor(t *testing.T, dir string, code int, want ...string) {
 		}
 	}
 }
+
+// TestDoctorKnowsEveryFile: whoever is told that a file is left over deletes it,
+// and a founder without its founding file could not tell the others who it is.
+func TestDoctorKnowsEveryFile(t *testing.T) {
+	dir := t.TempDir()
+	m := start(t, "--data-dir", dir)
+	m.do("PUT", "/v1/kv/a", "x", http.StatusCreated)
+	m.shutdown()
+	r := runCommand(t.Context(), "doctor", dir)
+	if r.code != exitOK || strings.Contains(r.stdout, "leftover") {
+		t.Errorf("exit code %d:\n%s", r.code, r.stdout)
+	}
+}

@@ -23,6 +23,7 @@ import (
 //	wal/       etcd's write-ahead log
 //	snap/      snapshots: INDEX-TERM.snap (metadata) and INDEX.snap.db (body)
 //	watermark  the last log index and the vote known durable (see watermark.go)
+//	founding   how a founder's cluster began (written by WriteFile; see cmd/kvd)
 //	removed    present once the member was removed from its cluster
 type Disk struct {
 	dir  string

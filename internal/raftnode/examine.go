@@ -193,7 +193,7 @@ func (d *Disk) roster(rec *Recovered, upTo uint64) (*roster, error) {
 }
 
 func (r *Report) describeFiles(d *Disk) error {
-	needed := map[string]bool{"lock": true, "watermark": true, "removed": true}
+	needed := map[string]bool{"lock": true, "watermark": true, "removed": true, "founding": true}
 	for _, s := range r.Snapshots {
 		needed[filepath.Join("snap", filepath.Base(d.bodyPath(s.Index)))] = true
 		needed[filepath.Join("snap", filepath.Base(d.metaPath(s.Term, s.Index)))] = true
