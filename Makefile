@@ -31,7 +31,7 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 
 test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
-	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./...
+	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./test/ ./...
 	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=200000
 
 check: ## gofmt, vet, staticcheck and the import graph
