@@ -112,6 +112,7 @@ func TestBigSnapshot(t *testing.T) {
 		for _, x := range p.ws {
 			if x.took() > 4*p99 {
 				slow++
+				t.Logf("%s: a write of %v began at %s", p.what, x.took(), x.began.UTC().Format("15:04:05.000"))
 			}
 		}
 		t.Logf("%s: the longest write took %.1f × the p99 without", p.what, float64(longest(p.ws))/float64(p99))

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,32 @@ func TestCatchUpNeedsFewSnapshots(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := c.Net.Snapshots() - sent; got < 1 || got > 3 {
 			t.Errorf("%d snapshots, want one, or few more as the log moves on", got)
+		}
+	})
+}
+
+// TestJoinerNeedsOneSnapshot: a new member needs one that names it, and raft asks
+// for it at every heartbeat while it is being written. That is no reason to write
+// another one behind it.
+func TestJoinerNeedsOneSnapshot(t *testing.T) {
+	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+		for i := range 200 {
+			put(t, leader, fmt.Sprint("k", i), "x")
+		}
+		time.Sleep(time.Second)
+		var written atomic.Int64
+		leader.Disk.OnOp(func(op Op) error {
+			if op.Name == "body" && !op.Written {
+				written.Add(1)
+				time.Sleep(5 * time.Second) // as 500 MB take
+			}
+			return nil
+		})
+		joined := add(t, c, leader, 4, true, true)
+		eventually(t, "the state to reach member 4", func() bool { return joined.DB() != nil && status(t, joined).Applied > 200 })
+		time.Sleep(10 * time.Second)
+		if got := written.Load(); got != 1 {
+			t.Errorf("%d snapshots were written for one new member", got)
 		}
 	})
 }

@@ -129,8 +129,12 @@ func (l *loop[R]) usable(m *raftpb.Message) bool {
 		}
 	}
 	l.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
-	l.n.snapshotWanted.Store(true)
-	l.n.applyq.put(applyJob{}) // for apply to look
+	// raft tries again and again. While one is being written, that is what it
+	// shall try next; should it not name the member either, this comes back.
+	if !l.n.snapshotting.Load() {
+		l.n.snapshotWanted.Store(true)
+		l.n.applyq.put(applyJob{}) // for apply to look
+	}
 	return false
 }
 
