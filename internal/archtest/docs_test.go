@@ -43,6 +43,15 @@ func TestBugClasses(t *testing.T) {
 	}
 }
 
+// TestGuarantees holds docs/guarantees.md to tests that exist: every promise
+// names one.
+func TestGuarantees(t *testing.T) {
+	tests := findTests(t)
+	for _, row := range tableRows(t, "guarantees.md") {
+		checkTests(t, tests, "guarantees.md, "+row[0], row[len(row)-1], true)
+	}
+}
+
 // TestRaftPage holds docs/raft.md to the library that is linked: no field of
 // its Config and no method of its Node or RawNode is missing, none has gone,
 // and each has a test, or is off for a reason.
