@@ -63,7 +63,7 @@ type problem struct {
 var problems = []problem{
 	{errNotFound, 404, "not_found", "Not found", notApplied, false, false},
 	{errPrecondition, 412, "precondition_failed", "Precondition failed", notApplied, false, false},
-	{kvstore.ErrOverloaded, 429, "overloaded", "Too much is waiting to be written", notApplied, true, false},
+	{kvstore.ErrOverloaded, 429, "overloaded", "Too many requests are waiting", notApplied, true, false},
 	{kvstore.ErrNoLeader, 503, "no_leader", "No leader", notApplied, true, false},
 	{kvstore.ErrStopping, 503, "stopping", "This member is shutting down", notApplied, true, false},
 	{kvstore.ErrOutcomeUnknown, 504, "outcome_unknown", "Write outcome unknown", unknown, false, false},

@@ -58,7 +58,10 @@ func TestEveryProblem(t *testing.T) {
 		request(f, tt.status, tt.code, tt.outcome, "PUT", "/v1/kv/k", "v")
 		f.wantProblem(tt.status, tt.code, tt.outcome, "DELETE", "/v1/kv/k", "")
 		if tt.err != kvstore.ErrOutcomeUnknown {
-			f.wantProblem(tt.status, tt.code, "", "GET", "/v1/kv/k", "")
+			doc := f.wantProblem(tt.status, tt.code, "", "GET", "/v1/kv/k", "")
+			if strings.Contains(strings.ToLower(doc.Title), "writ") {
+				t.Errorf("%v: a read is told %q", tt.err, doc.Title)
+			}
 		}
 	}
 	f.cluster.set(func(c *fakeCluster) { c.ready = errors.New("not yet") })
