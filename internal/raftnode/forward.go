@@ -14,7 +14,7 @@ import (
 const (
 	forwardCommands = 1 // count and commands; answered by an outcome and a result each
 	forwardChange   = 2 // Change as JSON; answered by changeReply as JSON
-	forwardPublish  = 3 // Member as JSON; no answer to wait for
+	forwardPublish  = 3 // Member as JSON; answered by remoteError as JSON
 
 	forwardTransfer = 4 // transferRequest as JSON; answered by remoteError as JSON
 	forwardPlan     = 5 // Change as JSON; answered by planReply as JSON
@@ -62,7 +62,7 @@ func (n *Node[R]) HandleForward(ctx context.Context, from uint64, req []byte) ([
 		if mb.ID != from {
 			return nil, fmt.Errorf("%w: member %d publishes for %d", errBadRequest, from, mb.ID)
 		}
-		return nil, n.publishAsLeader(ctx, mb)
+		return json.Marshal(newRemoteError(n.publishAsLeader(ctx, mb)))
 	case forwardHealth:
 		return n.serveHealth(from, body)
 	case forwardTransfer:

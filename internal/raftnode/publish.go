@@ -3,10 +3,12 @@ package raftnode
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3"
+	"go.uber.org/zap"
 )
 
 // publish makes the membership say what this member is called and where it is
@@ -15,6 +17,7 @@ func (n *Node[R]) publish(ctx context.Context) error {
 	self := Member{ID: n.cfg.Member, Name: n.cfg.Name, PeerURL: n.cfg.PeerURL, ClientURL: n.cfg.ClientURL}
 	pause := time.NewTicker(max(n.cfg.Tick, 10*time.Millisecond))
 	defer pause.Stop()
+	refused := false
 	for {
 		known, in := n.members.Load().Members[self.ID]
 		moved := in && known.PeerURL != self.PeerURL // nobody reaches it before they are told
@@ -25,14 +28,20 @@ func (n *Node[R]) publish(ctx context.Context) error {
 		}
 		m := n.members.Load()
 		_, in = m.Members[self.ID]
-		published := in && m.publish(self) == m
+		published := in && m.publish(self) == m && m.checkAddress(self) == nil
 		if published && n.ready.Load() {
 			return nil
 		}
 		if in && !published {
 			attempt, cancel := context.WithTimeout(ctx, time.Duration(n.cfg.ElectionTicks)*n.cfg.Tick)
-			n.publishOnce(attempt, self)
+			err := n.publishOnce(attempt, self)
 			cancel()
+			if !refused && errors.Is(err, ErrMemberExists) {
+				// Nobody asked for it here who could be told. It may come free.
+				refused = true
+				pause.Reset(n.electionTimeout())
+				n.lg.Warn("the others do not send to this member's peer URL, which is another's; start one of the two with an --advertise-peer of its own", zap.Error(err))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -45,29 +54,35 @@ func (n *Node[R]) publish(ctx context.Context) error {
 // publishOnce asks for the entry. Whether it came about shows in the membership.
 // A member that has moved hears from no leader, since none knows where it is: it
 // asks all the others, and the one that leads does it.
-func (n *Node[R]) publishOnce(ctx context.Context, self Member) {
+func (n *Node[R]) publishOnce(ctx context.Context, self Member) error {
 	if leader := n.view.Load().leader; n.isSelf(leader) {
-		_ = n.publishAsLeader(ctx, self)
-		return
+		return n.publishAsLeader(ctx, self)
 	} else if leader != raft.None {
-		n.publishThrough(ctx, leader, self)
-		return
+		return n.publishThrough(ctx, leader, self)
 	}
 	var wg sync.WaitGroup
-	for _, mb := range n.Members() {
+	members := n.Members()
+	errs := make([]error, len(members))
+	for i, mb := range members {
 		if !n.isSelf(mb.ID) {
-			wg.Go(func() { n.publishThrough(ctx, mb.ID, self) })
+			wg.Go(func() { errs[i] = n.publishThrough(ctx, mb.ID, self) })
 		}
 	}
 	wg.Wait()
+	return errors.Join(errs...)
 }
 
-func (n *Node[R]) publishThrough(ctx context.Context, to uint64, self Member) {
-	if b, err := json.Marshal(self); err == nil {
-		_, _, _ = n.peers.tr.Forward(ctx, to, append([]byte{forwardPublish}, b...))
+func (n *Node[R]) publishThrough(ctx context.Context, to uint64, self Member) error {
+	var r remoteError
+	if _, err := n.askPeer(ctx, to, forwardPublish, self, &r); err != nil {
+		return err
 	}
+	return r.err()
 }
 
+// publishAsLeader proposes the entry. A peer URL that is another's is refused
+// here with ErrMemberExists, as for every other change of an address: the entry
+// would leave the member where it was, and be asked for again and again.
 func (n *Node[R]) publishAsLeader(ctx context.Context, mb Member) error {
 	if err := checkURL(mb.PeerURL); err != nil {
 		return err
@@ -79,6 +94,9 @@ func (n *Node[R]) publishAsLeader(ctx context.Context, mb Member) error {
 	_, err = ask(ctx, n, func(l *loop[R]) (struct{}, error) {
 		if !l.leading() {
 			return struct{}{}, errNotLeader
+		}
+		if err := n.members.Load().checkAddress(mb); err != nil {
+			return struct{}{}, err
 		}
 		h := entryHeader{kind: kindMember, id: l.nextID(), clock: n.clock.now()}
 		return struct{}{}, l.rn.Propose(append(h.append(nil), b...))
