@@ -146,7 +146,12 @@ func (a *applier[R]) applyNormal(ctx context.Context, e *raftpb.Entry) error {
 		a.check(e, h.id)
 	case kindVerdict:
 		var v verdict
-		if err := json.Unmarshal(payload, &v); err != nil {
+		err := json.Unmarshal(payload, &v)
+		if err == nil && (v.Index == 0 || v.Index >= e.GetIndex()) {
+			// No later verdict would count after one on a check far ahead.
+			err = fmt.Errorf("%w: verdict on a check at index %d", errBadEntry, v.Index)
+		}
+		if err != nil {
 			a.n.lg.Error("entry ignored", zap.Uint64("index", e.GetIndex()), zap.Error(err))
 			return nil
 		}

@@ -2,7 +2,7 @@ package raftnode
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -17,37 +17,37 @@ type decision struct {
 	id      entryID
 	next    *membership        // after it
 	cc      raftpb.ConfChangeI // for raft; nil: raft must not hear of it
-	refusal error              // why it is rejected
+	refusal error              // why it is rejected; errBadEntry: nobody can read it
 }
 
-// decide judges an entry that is a membership change.
+// decide judges an entry that is a membership change. What cannot be read is
+// rejected like what is forbidden: it stands in every member's log, and one that
+// ended there would end there at every start.
+// Errors: ErrNewerVersion.
 func (m *membership) decide(e *raftpb.Entry) (d decision, err error) {
 	d.next = m
-	if e.GetType() == raftpb.EntryConfChangeV2 {
-		err = m.decideV2(e, &d)
-	} else {
-		err = m.decideV1(e, &d)
-	}
-	if err != nil {
+	if e.GetType() != raftpb.EntryConfChangeV2 {
+		m.decideV1(e, &d)
+	} else if err := m.decideV2(e, &d); err != nil {
 		return d, fmt.Errorf("membership change: %w", err)
 	}
 	return d, nil
 }
 
-func (m *membership) decideV1(e *raftpb.Entry, d *decision) error {
-	cc, c := &raftpb.ConfChange{}, changeContext{}
+func (m *membership) decideV1(e *raftpb.Entry, d *decision) {
+	cc, mb := &raftpb.ConfChange{}, Member{}
 	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
-		return err
+		cc, d.refusal = &raftpb.ConfChange{}, fmt.Errorf("%w: %w", errBadEntry, err)
+	} else if c, err := decodeChangeContext(cc.GetContext()); err != nil {
+		d.refusal = err
+	} else {
+		mb = c.Member
+		if cc.GetType() == raftpb.ConfChangeUpdateNode {
+			mb = m.Members[cc.GetNodeId()].with(c.Update)
+		}
+		mb.ID = cc.GetNodeId()
+		d.id, d.refusal = c.ID, m.check(cc.GetType(), mb)
 	}
-	if err := json.Unmarshal(cc.GetContext(), &c); err != nil {
-		return err
-	}
-	mb := c.Member
-	if cc.GetType() == raftpb.ConfChangeUpdateNode {
-		mb = m.Members[cc.GetNodeId()].with(c.Update)
-	}
-	mb.ID = cc.GetNodeId()
-	d.id, d.refusal = c.ID, m.check(cc.GetType(), mb)
 	switch {
 	case d.refusal == nil:
 		d.next, d.cc = m.change(cc.GetType(), mb), cc
@@ -55,16 +55,16 @@ func (m *membership) decideV1(e *raftpb.Entry, d *decision) error {
 		cc.NodeId = new(raft.None) // raft must see it, and change nothing
 		d.cc = cc
 	}
-	return nil
 }
 
 // decideV2 judges the beginning of a joint configuration, or its end. raft
 // panics over either at the wrong time, so it does not hear of one that is
 // rejected.
 func (m *membership) decideV2(e *raftpb.Entry, d *decision) error {
-	cc, c := &raftpb.ConfChangeV2{}, changeContext{}
+	cc := &raftpb.ConfChangeV2{}
 	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
-		return err
+		d.refusal = fmt.Errorf("%w: %w", errBadEntry, err)
+		return nil
 	}
 	if cc.LeaveJoint() {
 		if m.joint() {
@@ -76,8 +76,10 @@ func (m *membership) decideV2(e *raftpb.Entry, d *decision) error {
 	if !ok {
 		return fmt.Errorf("of %d members: %w", len(cc.GetChanges()), ErrNewerVersion)
 	}
-	if err := json.Unmarshal(cc.GetContext(), &c); err != nil {
-		return err
+	c, err := decodeChangeContext(cc.GetContext())
+	if err != nil {
+		d.refusal = err
+		return nil
 	}
 	d.id, d.refusal = c.ID, m.checkSwap(in, out)
 	if d.refusal == nil {
@@ -92,6 +94,9 @@ func (a *applier[R]) applyChange(ctx context.Context, e *raftpb.Entry) error {
 	d, err := a.members.decide(e)
 	if err != nil {
 		return err
+	}
+	if errors.Is(d.refusal, errBadEntry) {
+		a.n.lg.Error("entry ignored", zap.Uint64("index", e.GetIndex()), zap.Error(d.refusal))
 	}
 	if d.cc != nil {
 		if err := a.reconfigure(ctx, d.next, d.cc); err != nil {

@@ -89,14 +89,20 @@ func TestRejectedChanges(t *testing.T) {
 
 	// An end of a joint configuration where there is none.
 	next := n.applied.index.Load() + 1
-	apply := func(cc *raftpb.ConfChangeV2) {
-		data, err := proto.Marshal(cc)
-		must(t, err)
-		e := &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum(), Index: new(next), Term: new(uint64(1)), Data: data}
+	applyData := func(typ raftpb.EntryType, data []byte) {
+		e := &raftpb.Entry{Type: typ.Enum(), Index: new(next), Term: new(uint64(1)), Data: data}
 		n.applyq.put(applyJob{msg: &raftpb.Message{Entries: []*raftpb.Entry{e}}})
 		next++
 	}
+	apply := func(cc *raftpb.ConfChangeV2) {
+		data, err := proto.Marshal(cc)
+		must(t, err)
+		applyData(raftpb.EntryConfChangeV2, data)
+	}
 	apply(&raftpb.ConfChangeV2{})
+	// Bytes that are no change at all. raft's leader takes none, another's log may.
+	applyData(raftpb.EntryConfChange, []byte("\xff"))
+	applyData(raftpb.EntryConfChangeV2, []byte("\xff"))
 	for n.applied.index.Load()+1 < next {
 		if _, err := n.Status(ctx); err != nil {
 			t.Fatalf("the member did not survive it: %v", err)

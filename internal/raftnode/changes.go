@@ -78,6 +78,13 @@ type changeContext struct {
 	Update MemberUpdate `json:"update,omitzero"` // of an update
 }
 
+func decodeChangeContext(b []byte) (c changeContext, err error) {
+	if err := json.Unmarshal(b, &c); err != nil {
+		return changeContext{}, fmt.Errorf("%w: context of a membership change: %w", errBadEntry, err)
+	}
+	return c, nil
+}
+
 // foundingPeers are the entries a cluster begins with: the same on every
 // founder, to the byte.
 func foundingPeers(founders []Founder) []raft.Peer {
@@ -108,11 +115,8 @@ func changeID(e *raftpb.Entry) (entryID, bool) {
 		}
 		b = cc.GetContext()
 	}
-	c := changeContext{}
-	if json.Unmarshal(b, &c) != nil {
-		return entryID{}, false
-	}
-	return c.ID, c.ID != entryID{}
+	c, err := decodeChangeContext(b)
+	return c.ID, err == nil && c.ID != entryID{}
 }
 
 // AddMember adds a member as a learner, with an unused id if mb has none, and

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 )
 
@@ -119,6 +120,9 @@ func (m *membership) check(typ raftpb.ConfChangeType, mb Member) error {
 	old, exists := m.Members[mb.ID]
 	switch typ {
 	case raftpb.ConfChangeAddNode, raftpb.ConfChangeAddLearnerNode:
+		if mb.ID == raft.None {
+			return fmt.Errorf("%w: id 0 stands for no member", ErrBadMember)
+		}
 		if m.removed(mb.ID) {
 			return fmt.Errorf("%w: %d", ErrIDRemoved, mb.ID)
 		}
