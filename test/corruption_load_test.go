@@ -1,7 +1,6 @@
 package test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -94,7 +93,7 @@ func replaceDamaged(t *testing.T, c *cluster, m *member, d damageOf) {
 	t.Logf("%s of %s: %s", d.name, m.name(), strings.TrimSpace(out[strings.LastIndexByte(strings.TrimSpace(out), '\n')+1:]))
 
 	others := slices.DeleteFunc(slices.Clone(c.members), func(o *member) bool { return o == m })
-	r := parseRemedy(t, out, m, others[0])
+	r := parseRemedy(t, out, others[0])
 	for _, curl := range r.requests {
 		waitFor(t, 20*time.Second, curl.method+" "+curl.url, func() error {
 			got, err := send(t.Context(), curl.method, curl.url, curl.body)
@@ -138,16 +137,13 @@ type curlCommand struct {
 var curlLine = regexp.MustCompile(`curl (?:-\w+ )*-X ?(\w+) (?:-d '([^']*)' )?'?(https?://[^\s,;'"]+)'?(?: -d '([^']*)')?`)
 
 // parseRemedy reads the commands out of a refusal. Where the refusing process
-// could not know the address of a member, or which directory is free, it says so
-// in capitals, and we know.
-func parseRemedy(t *testing.T, out string, m, other *member) remedy {
+// could not know the address of a member it says so in capitals, and we know.
+func parseRemedy(t *testing.T, out string, other *member) remedy {
 	t.Helper()
 	// The last line is the message; the log may say it too, and in other words.
 	out = strings.TrimSpace(out)
 	out = out[strings.LastIndexByte(out, '\n')+1:]
-	out = strings.NewReplacer(
-		"ANY-MEMBER", other.clientAddr(), "/members/ID", fmt.Sprint("/members/", m.id), "EMPTY-DIRECTORY", m.dir+".new",
-	).Replace(out)
+	out = strings.ReplaceAll(out, "ANY-MEMBER", other.clientAddr())
 	var r remedy
 	for _, match := range curlLine.FindAllStringSubmatch(out, -1) {
 		c := curlCommand{method: match[1], url: match[3]}

@@ -16,25 +16,47 @@ import (
 	"kvd/internal/raftnode"
 )
 
-// anyMember stands for what nobody knows here: where a member of the cluster
-// serves clients.
-const anyMember = "http://ANY-MEMBER"
+// Stand for what nobody knows here: where a member of the cluster serves
+// clients, and which member this is.
+const (
+	anyMember = "http://ANY-MEMBER"
+	someID    = "ID"
+)
 
 // remedy is the way out for a member whose data directory has lost something:
 // it must not vote again under its old id. The commands can be typed as they
-// are; serve are the flags and whatever else the member needs to start again.
+// are, but for what neither the directory nor the command line tells.
 func remedy(u *raftnode.Unusable, serve serveCommand) string {
-	id, via := "ID", otherMember(u)
-	if u.Identity.Member != 0 {
-		id = fmt.Sprint(u.Identity.Member)
+	self := serve.member(u)
+	id, via := someID, otherMember(u, self)
+	if self != 0 {
+		id = fmt.Sprint(self)
+	}
+	if via == "" {
+		via = cmp.Or(serve.join, anyMember)
 	}
 	fresh := shellWord(freshDirectory(u.Dir))
 	replace := fmt.Sprintf("curl -X DELETE %s/v1/members/%s && %skvd serve --join %s --data-dir %s%s",
 		via, id, serve.before, via, fresh, serve.after)
-	if alone(u) {
-		return fmt.Sprintf("no other member is known: begin again from %s; if there are other members after all, replace this one: %s", restoreFrom(u), replace)
+	if others := serve.join != "" || serve.cluster; alone(u, self) || len(u.Members) == 0 && !others {
+		return fmt.Sprintf("no other member is known: begin again from %s; if there are other members after all, replace this one%s: %s", restoreFrom(u), blanks(id, via), replace)
 	}
-	return "to replace this member: " + replace
+	return fmt.Sprintf("to replace this member%s: %s", blanks(id, via), replace)
+}
+
+// blanks explains what has to be filled in.
+func blanks(id, via string) string {
+	var b []string
+	if via == anyMember {
+		b = append(b, "ANY-MEMBER is the host and port at which another one serves clients")
+	}
+	if id == someID {
+		b = append(b, "ID is its id, as GET /v1/members tells there")
+	}
+	if len(b) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(b, ", ") + ")"
 }
 
 // restoreFrom begins a new cluster with the newest snapshot that there is.
@@ -46,13 +68,14 @@ func restoreFrom(u *raftnode.Unusable) string {
 	return fmt.Sprintf("%s: kvd restore %s --data-dir %s", what, file, shellWord(freshDirectory(u.Dir)))
 }
 
-// otherMember is the client URL of another member, a voter if possible.
-func otherMember(u *raftnode.Unusable) string {
+// otherMember is the client URL of a member other than self, a voter if
+// possible; empty: none is known.
+func otherMember(u *raftnode.Unusable, self uint64) string {
 	others := slices.DeleteFunc(slices.Clone(u.Members), func(m raftnode.Member) bool {
-		return m.ID == u.Identity.Member || m.ClientURL == ""
+		return m.ID == self || m.ClientURL == ""
 	})
 	if len(others) == 0 {
-		return anyMember
+		return ""
 	}
 	return strings.TrimSuffix(slices.MinFunc(others, func(a, b raftnode.Member) int {
 		if a.Learner != b.Learner {
@@ -66,8 +89,8 @@ func otherMember(u *raftnode.Unusable) string {
 }
 
 // alone tells whether a member is the only one of its cluster.
-func alone(u *raftnode.Unusable) bool {
-	return len(u.Members) == 1 && u.Members[0].ID == u.Identity.Member
+func alone(u *raftnode.Unusable, self uint64) bool {
+	return len(u.Members) == 1 && u.Members[0].ID == self
 }
 
 // freshDirectory is a name beside dir that nothing has.
@@ -85,12 +108,36 @@ func freshDirectory(dir string) string {
 }
 
 // serveCommand is what "kvd serve" needs to start a member in the place of
-// another, around --join and --data-dir.
-type serveCommand struct{ before, after string }
+// another, around --join and --data-dir, and what its command line tells of a
+// member whose directory tells nothing.
+type serveCommand struct {
+	before, after string
+	id            uint64 // 0: it has none
+	peerURL       string
+	join          string // client URL of another member; empty: it has none
+	cluster       bool   // it names other members, though not where they serve clients
+}
 
-// sameServe starts a member with the flags that this one was started with.
+// member is the id of the member with a damaged directory; 0: nobody knows.
+func (c serveCommand) member(u *raftnode.Unusable) uint64 {
+	if id := cmp.Or(u.Identity.Member, c.id); id != 0 {
+		return id
+	}
+	for _, m := range u.Members {
+		if c.peerURL != "" && sameURL(m.PeerURL, c.peerURL) {
+			return m.ID
+		}
+	}
+	return 0
+}
+
+// sameServe starts a member with the flags that this one was started with. cfg
+// must be settled.
 func sameServe(cfg *config) serveCommand {
-	var cmd serveCommand
+	cmd := serveCommand{peerURL: cfg.AdvertisePeer, join: cfg.Join, cluster: len(cfg.founders) > 1}
+	if cfg.claimsID() {
+		cmd.id = cfg.ID
+	}
 	copied := *cfg
 	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	registerFlags(fs, &copied)
