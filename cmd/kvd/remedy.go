@@ -28,7 +28,7 @@ const (
 // are, but for what neither the directory nor the command line tells.
 func remedy(u *raftnode.Unusable, serve serveCommand) string {
 	self := serve.member(u)
-	id, via := someID, otherMember(u, self)
+	id, via := someID, otherMember(u, self, serve)
 	if self != 0 {
 		id = fmt.Sprint(self)
 	}
@@ -69,10 +69,12 @@ func restoreFrom(u *raftnode.Unusable) string {
 }
 
 // otherMember is the client URL of a member other than self, a voter if
-// possible; empty: none is known.
-func otherMember(u *raftnode.Unusable, self uint64) string {
+// possible; empty: none is known. Where self took the place of another on the
+// same machine, what is left of its log may still tell of that one: nobody is
+// there.
+func otherMember(u *raftnode.Unusable, self uint64, serve serveCommand) string {
 	others := slices.DeleteFunc(slices.Clone(u.Members), func(m raftnode.Member) bool {
-		return m.ID == self || m.ClientURL == ""
+		return m.ID == self || m.ClientURL == "" || sameURL(m.ClientURL, serve.clientURL) || m.PeerURL != "" && sameURL(m.PeerURL, serve.peerURL)
 	})
 	if len(others) == 0 {
 		return ""
@@ -113,6 +115,7 @@ func freshDirectory(dir string) string {
 type serveCommand struct {
 	before, after string
 	id            uint64 // 0: it has none
+	clientURL     string // where the member was reached; empty: not known
 	peerURL       string
 	join          string // client URL of another member; empty: it has none
 	cluster       bool   // it names other members, though not where they serve clients
@@ -134,7 +137,7 @@ func (c serveCommand) member(u *raftnode.Unusable) uint64 {
 // sameServe starts a member with the flags that this one was started with. cfg
 // must be settled.
 func sameServe(cfg *config) serveCommand {
-	cmd := serveCommand{peerURL: cfg.AdvertisePeer, join: cfg.Join, cluster: len(cfg.founders) > 1}
+	cmd := serveCommand{clientURL: cfg.AdvertiseClient, peerURL: cfg.AdvertisePeer, join: cfg.Join, cluster: len(cfg.founders) > 1}
 	if cfg.claimsID() {
 		cmd.id = cfg.ID
 	}
@@ -167,6 +170,7 @@ func likelyServe(u *raftnode.Unusable) serveCommand {
 	if i < 0 {
 		return cmd
 	}
+	cmd.clientURL, cmd.peerURL = u.Members[i].ClientURL, u.Members[i].PeerURL
 	insecure := false
 	for _, a := range []struct{ flag, url string }{{"listen-client", u.Members[i].ClientURL}, {"listen-peer", u.Members[i].PeerURL}} {
 		if at, err := url.Parse(a.url); err == nil && at.Host != "" {

@@ -109,6 +109,8 @@ func TestRemedyText(t *testing.T) {
 	three := &raftnode.Unusable{Dir: dir, Identity: raftnode.Identity{Member: 3}, Members: []raftnode.Member{learner, other, self}}
 	t.Setenv("KVD_ID", "3")
 	t.Setenv("KVD_TICK", "50ms")
+	former := raftnode.Member{ID: 2, PeerURL: self.PeerURL, ClientURL: self.ClientURL}
+	successor := &raftnode.Unusable{Dir: dir, Identity: raftnode.Identity{Member: 4}, Members: []raftnode.Member{former, learner}}
 	headless := &raftnode.Unusable{Dir: dir, Members: three.Members} // of a snapshot
 	founder := configOf(t, "--cluster", "3=http://10.0.0.3:12379,4=http://10.0.0.4:1", "--insecure")
 	t.Setenv("KVD_ID", "") // as if it were not set
@@ -134,6 +136,10 @@ func TestRemedyText(t *testing.T) {
 				"curl -X DELETE http://10.0.0.9:12380/v1/members/ID && kvd serve --join http://10.0.0.9:12380 --data-dir '" + dir + ".new' --advertise-peer=http://10.0.0.3:12379"},
 		{"the command line knows both", unknown, sameServe(joinedAs),
 			"to replace this member: curl -X DELETE http://10.0.0.9:12380/v1/members/3 && env -u KVD_ID kvd serve --join http://10.0.0.9:12380 --data-dir '" + dir + ".new'"},
+		{"a predecessor at the same address is nobody", successor, serveCommand{peerURL: self.PeerURL},
+			"to replace this member: curl -X DELETE http://10.0.0.1:12380/v1/members/4 && kvd serve --join http://10.0.0.1:12380 --data-dir '" + dir + ".new'"},
+		{"nor one of the same clients", successor, serveCommand{clientURL: self.ClientURL},
+			"to replace this member: curl -X DELETE http://10.0.0.1:12380/v1/members/4 && kvd serve --join http://10.0.0.1:12380 --data-dir '" + dir + ".new'"},
 		{"a snapshot has the address", headless, sameServe(joined),
 			"to replace this member: curl -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir + ".new' --advertise-peer=http://10.0.0.3:12379"},
 		{"all known", three, likelyServe(three),
