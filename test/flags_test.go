@@ -100,8 +100,11 @@ func TestBadFlags(t *testing.T) {
 func TestRoutableAddress(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
-	_, out := runToEnd(t, exec.Command(kvdBinary, "serve", "--data-dir", filepath.Join(t.TempDir(), "d"),
+	code, out := runToEnd(t, exec.Command(kvdBinary, "serve", "--data-dir", filepath.Join(t.TempDir(), "d"),
 		"--listen-client", fmt.Sprintf("0.0.0.0:%d", port), "--advertise-client", fmt.Sprintf("http://127.0.0.1:%d", port)))
+	if code != 2 {
+		t.Errorf("exit code %d, want 2", code)
+	}
 	for _, way := range []string{"127.0.0.1", "--insecure"} {
 		if !strings.Contains(out, way) {
 			t.Errorf("the refusal does not name %s: %s", way, out)

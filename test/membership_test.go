@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,29 @@ func TestRefusedMembershipChanges(t *testing.T) {
 			http.StatusBadRequest, "bad_parameter", "not_applied")
 		wantProblem(t, m.call(http.MethodPost, "/v1/members", []byte(`{"peer_url":"http://127.0.0.1:1","rolle":"voter"}`)),
 			http.StatusBadRequest, "bad_json", "not_applied")
+		wantProblem(t, m.call(http.MethodPost, "/v1/members/99/promote", nil),
+			http.StatusNotFound, "not_found", "not_applied")
+		wantProblem(t, m.call(http.MethodPatch, "/v1/members/99", []byte(`{"name":"nobody"}`)),
+			http.StatusNotFound, "not_found", "not_applied")
+		wantProblem(t, m.call(http.MethodPost, "/v1/members/replace", []byte(`{"remove":99,"add":{"peer_url":"http://127.0.0.1:1"}}`)),
+			http.StatusNotFound, "not_found", "not_applied")
+	}
+
+	// A learner that never ran lags behind, and says by how much.
+	lagging := fmt.Appendf(nil, `{"peer_url":"http://127.0.0.1:%d","auto_promote":false}`, freePort(t))
+	var added struct{ ID uint64 }
+	if err := follower.call(http.MethodPost, "/v1/members", lagging).decode(http.StatusCreated, &added); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*member{leader, follower} {
+		r := m.call(http.MethodPost, fmt.Sprintf("/v1/members/%d/promote", added.ID), nil)
+		wantProblem(t, r, http.StatusConflict, "learner_not_ready", "not_applied")
+		if want := fmt.Sprintf("member %d lacks ", added.ID); !strings.Contains(r.problem().Detail, want) {
+			t.Errorf("%s: %s, want it to say %q", m.name(), r.body, want)
+		}
+	}
+	if err := follower.call(http.MethodDelete, fmt.Sprintf("/v1/members/%d", added.ID), nil).want(http.StatusNoContent); err != nil {
+		t.Fatal(err)
 	}
 
 	// Two of three must live: with one down, neither of the others may go.

@@ -74,6 +74,7 @@ func TestOverload(t *testing.T) {
 	}
 	value := make([]byte, 1<<20)
 	var overloaded, unknown, others atomic.Int64
+	var refused sync.Map // keys
 	var wg sync.WaitGroup
 	for i := range 320 { // MiB; 256 may wait
 		wg.Go(func() {
@@ -85,6 +86,7 @@ func TestOverload(t *testing.T) {
 				t.Error(err)
 			case r.status == http.StatusTooManyRequests:
 				overloaded.Add(1)
+				refused.Store(fmt.Sprint(i), nil)
 				wantProblem(t, r, 429, "overloaded", "not_applied")
 				if r.header.Get("Retry-After") == "" {
 					t.Error("429 without Retry-After")
@@ -103,6 +105,16 @@ func TestOverload(t *testing.T) {
 	if overloaded.Load() == 0 {
 		t.Error("nothing was refused")
 	}
+	for _, m := range c.followers(leader) {
+		m.cont()
+	}
+	waitFor(t, 20*time.Second, "the cluster works again", func() error { return tryPut(leader, "k", "v") })
+	refused.Range(func(key, _ any) bool {
+		if r := leader.call(http.MethodGet, fmt.Sprint("/v1/kv/", key), nil); r.status != http.StatusNotFound {
+			t.Errorf("key %s was refused, and is there: %d", key, r.status)
+		}
+		return true
+	})
 }
 
 // A member that has not heard from a leader for long says so when asked for
