@@ -19,7 +19,7 @@ var (
 	ErrStopping            = errors.New("member is shutting down")
 	ErrTooStale            = errors.New("member's state is too old")
 	ErrNotReady            = errors.New("member is not ready")
-	ErrOverloaded          = errors.New("too much is under way at the member") // writes, reads, watches or listings
+	ErrOverloaded          = errors.New("too much is under way at the member")
 	ErrTooLarge            = errors.New("too large") // key, value, transaction, or an answer beyond MaxAnswerBytes
 	ErrNoSpace             = errors.New("no space")
 	ErrIdempotencyMismatch = errors.New("idempotency key was used for another request")
