@@ -11,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.etcd.io/raft/v3/raftpb"
 )
 
 // mireTransport lets requests stick for a while before it says that they never
@@ -44,27 +42,9 @@ func (m *mireTransport) Forward(ctx context.Context, _ uint64, req []byte) ([]by
 // with its caller.
 func TestWritesOfWhoHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := OpenDisk(t.TempDir(), nil)
-		must(t, err)
-		cfg := singleConfig()
-		cfg.Founders = append(cfg.Founders, Founder{ID: 1, PeerURL: "http://127.0.0.1:2"}, Founder{ID: 2, PeerURL: "http://127.0.0.1:3"})
-		n, err := New(cfg, newTestMachine(), d)
-		must(t, err)
-		must(t, n.Open())
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
 		tr := &mireTransport{}
-		go func() { done <- n.Run(ctx, tr) }()
+		n, stop := startLed(t, tr)
 		var wg sync.WaitGroup
-		wg.Go(func() { // the leader is heard all the time
-			for ctx.Err() == nil {
-				n.Step([]*raftpb.Message{{
-					Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(testID.Member), Term: new(uint64(5)),
-				}})
-				time.Sleep(cfg.Tick)
-			}
-		})
-		time.Sleep(10 * cfg.Tick)
 		for i := range 50 {
 			wg.Go(func() {
 				_, err := n.Propose(within(t, 500*time.Millisecond), fmt.Appendf(nil, "gone %d", i))
@@ -88,9 +68,7 @@ func TestWritesOfWhoHasGone(t *testing.T) {
 			}
 		}
 		tr.mu.Unlock()
-		cancel()
-		must(t, <-done)
 		wg.Wait()
-		kill(d)
+		stop()
 	})
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.etcd.io/raft/v3/raftpb"
 )
 
 // hopTransport notes the requests that a member sends on.
@@ -30,38 +28,9 @@ func (h *hopTransport) Forward(_ context.Context, _ uint64, req []byte) ([]byte,
 // a member is served here or refused, whatever this one believes.
 func TestOneHopAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := OpenDisk(t.TempDir(), nil)
-		must(t, err)
-		cfg := singleConfig()
-		cfg.Founders = append(cfg.Founders, Founder{ID: 1, PeerURL: "http://127.0.0.1:2"}, Founder{ID: 2, PeerURL: "http://127.0.0.1:3"})
-		n, err := New(cfg, newTestMachine(), d)
-		must(t, err)
-		must(t, n.Open())
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
 		tr := &hopTransport{}
-		go func() { done <- n.Run(ctx, tr) }()
-		defer func() {
-			cancel()
-			must(t, <-done)
-			kill(d)
-		}()
-		// Member 2 says that it leads, all the time.
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		defer cancel()
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				n.Step([]*raftpb.Message{{
-					Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(testID.Member), Term: new(uint64(5)),
-				}})
-				time.Sleep(cfg.Tick)
-			}
-		})
-		time.Sleep(10 * cfg.Tick)
-		if leader := n.view.Load().leader; leader != 2 {
-			t.Fatalf("the leader is %d", leader)
-		}
+		n, stop := startLed(t, tr)
+		defer stop()
 		// An own request goes to the leader: so the test would see one.
 		_, _ = n.Propose(within(t, time.Second), []byte("own"))
 		if len(tr.of(forwardCommands)) == 0 {
@@ -74,7 +43,7 @@ func TestOneHopAtMost(t *testing.T) {
 		if err != nil || string(reply) != string([]byte{outcomeNotLeader, outcomeNotLeader}) {
 			t.Errorf("reply %v, %v", reply, err)
 		}
-		if took := time.Since(begin); took > 2*cfg.Tick {
+		if took := time.Since(begin); took > 2*n.cfg.Tick {
 			t.Errorf("the refusal took %v", took)
 		}
 		for _, sent := range tr.of(forwardCommands) {
@@ -82,7 +51,7 @@ func TestOneHopAtMost(t *testing.T) {
 				t.Errorf("another member's commands were sent on: %q", sent)
 			}
 		}
-		for _, kind := range []byte{forwardChange, 4, 5} { // a change, a transfer, a plan
+		for _, kind := range []byte{forwardChange, forwardTransfer, forwardPlan} {
 			_, _ = n.HandleForward(within(t, time.Second), 1, append([]byte{kind}, `{"member":{"id":1},"id":1,"to":1}`...))
 			if len(tr.of(kind)) > 0 {
 				t.Errorf("a request of kind %d was sent on", kind)

@@ -213,6 +213,7 @@ func (l *loop[R]) tick() {
 	l.n.peers.expire(now)
 	l.dropWithdrawn()
 	l.reads.dropGone()
+	l.n.applied.dropGone()
 	l.reads.elapsed++
 	if l.leading() {
 		if l.quorumContact(now) {

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -61,16 +62,16 @@ func (r *readRounds) answered(state raft.ReadState) []*readRequest {
 	return readers
 }
 
-// dropGone forgets readers whose callers have left.
+// dropGone forgets readers whose callers have left, also those of the round under
+// way: a learner goes on asking a leader that is gone for as long as nobody tells
+// it of another.
 func (r *readRounds) dropGone() {
-	kept := r.open[:0]
-	for _, q := range r.open {
-		if !q.gone.Load() {
-			kept = append(kept, q)
-		}
-	}
-	clear(r.open[len(kept):])
-	r.open = kept
+	r.open = stillThere(r.open)
+	r.round = stillThere(r.round)
+}
+
+func stillThere(readers []*readRequest) []*readRequest {
+	return slices.DeleteFunc(readers, func(q *readRequest) bool { return q.gone.Load() })
 }
 
 // appliedIndex is the index apply has reached, and those who wait for it.
@@ -96,6 +97,17 @@ func (a *appliedIndex) await(index uint64, readers []*readRequest) {
 	}
 	a.mu.Unlock()
 	wakeAll(readers)
+}
+
+// dropGone forgets readers whose callers have left: apply may not come on for a
+// long time.
+func (a *appliedIndex) dropGone() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.waiters {
+		a.waiters[i].readers = stillThere(a.waiters[i].readers)
+	}
+	a.waiters = slices.DeleteFunc(a.waiters, func(w indexWaiter) bool { return len(w.readers) == 0 })
 }
 
 func (a *appliedIndex) advance(index uint64) {

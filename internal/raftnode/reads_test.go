@@ -74,6 +74,41 @@ func TestReadersWaitUntilApplied(t *testing.T) {
 	}
 }
 
+// TestReadersWhoHaveGone: the memory of readers whose callers have left is given up
+// although the leader never answers, and although what they wait for is never
+// applied.
+func TestReadersWhoHaveGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, stop := startLed(t, deafTransport{})
+		defer stop()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { _ = n.ReadBarrier(within(t, 100*time.Millisecond)) })
+			time.Sleep(50 * time.Millisecond)
+		}
+		wg.Wait()
+		time.Sleep(2 * n.cfg.Tick)
+		kept, err := ask(within(t, time.Second), n, func(l *loop[int]) (int, error) {
+			return len(l.reads.open) + len(l.reads.round), nil
+		})
+		if err != nil || kept > 1 { // publish reads all the time
+			t.Errorf("%d readers are kept (%v)", kept, err)
+		}
+
+		there, left1, left2 := request(), request(), request()
+		n.applied.await(1<<40, []*readRequest{left1, there})
+		n.applied.await(1<<41, []*readRequest{left2})
+		left1.gone.Store(true)
+		left2.gone.Store(true)
+		time.Sleep(2 * n.cfg.Tick)
+		n.applied.mu.Lock()
+		defer n.applied.mu.Unlock()
+		if w := n.applied.waiters; len(w) != 1 || len(w[0].readers) != 1 || w[0].readers[0] != there {
+			t.Errorf("%d indexes are waited for, want 1 by the one who is there", len(w))
+		}
+	})
+}
+
 // TestWaitingReadsAreBounded: one too many is told so at once, and the place of one
 // that has left is free again.
 func TestWaitingReadsAreBounded(t *testing.T) {
