@@ -162,8 +162,11 @@ func (n *Node[R]) checkNow(ctx context.Context) (uint64, error) {
 	return binary.BigEndian.Uint64(reply), nil
 }
 
-// diverge notes that the state of this member is not to be trusted.
-func (n *Node[R]) diverge(err error) {
+// divergeLocked notes that the state of this member is not to be trusted.
+func (n *Node[R]) divergeLocked(err error) {
+	if s := n.verifier.scan; s != nil {
+		s.older = true
+	}
 	err = fmt.Errorf("%w: %w", ErrDiverged, err)
 	if n.verifier.diverged.CompareAndSwap(nil, &err) {
 		n.lg.Error("state has diverged: this member must not serve until it has the leader's", zap.Error(err))

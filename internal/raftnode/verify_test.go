@@ -91,10 +91,11 @@ func TestJudge(t *testing.T) {
 			cfg.Member, cfg.Founders = self, nil
 			n, err := New(cfg, newTestMachine(), nil)
 			must(t, err)
-			n.verifier.scan, n.verifier.replacedAt = c.scan, c.replacedAt
+			n.verifier.replacedAt = c.replacedAt
 			if c.before {
-				n.diverge(errBadEntry)
+				n.divergeLocked(errBadEntry)
 			}
+			n.verifier.scan = c.scan
 			n.judge(c.verdict)
 			if got := n.Diverged(); (got != nil) != c.want {
 				t.Errorf("diverged: %v", got)
@@ -125,6 +126,36 @@ func TestScanBehindVerdict(t *testing.T) {
 	n.scanned(s, func(func() error) (uint64, error) { return 6, nil })
 	if n.Diverged() == nil {
 		t.Error("its hash differs, and it does not know")
+	}
+}
+
+// TestDamagedSinceTheScan: a scan that saw nothing wrong does not speak for a state
+// that was found damaged after it, by a snapshot for example. The next one does.
+func TestDamagedSinceTheScan(t *testing.T) {
+	good := func(func() error) (uint64, error) { return 5, nil }
+	n, err := New(singleConfig(), newTestMachine(), nil)
+	must(t, err)
+	check := func(index uint64) *scan {
+		_, s := n.verifier.begin(index, time.Minute)
+		return s
+	}
+	alike := func(index uint64) verdict {
+		return verdict{Index: index, Hash: 5, Hashes: map[uint64]uint64{1: 5, n.cfg.Member: 5}}
+	}
+	n.scanned(check(40), good)
+	n.damaged(45, errBadBody)
+	if n.judge(alike(40)); n.Diverged() == nil {
+		t.Error("a scan from before the damage has cleared it")
+	}
+	s := check(50)
+	n.damaged(48, errBadBody) // found while it scans
+	n.scanned(s, good)
+	if n.judge(alike(50)); n.Diverged() == nil {
+		t.Error("a scan that began before the damage was found has cleared it")
+	}
+	n.scanned(check(60), good)
+	if n.judge(alike(60)); n.Diverged() != nil {
+		t.Errorf("the state is that of the others again: %v", n.Diverged())
 	}
 }
 

@@ -113,14 +113,14 @@ func (n *Node[R]) compareLocked(d *verdict) {
 		hash, ok, here = s.hash, true, true
 	} else if slices.Contains(d.Damaged, n.cfg.Member) {
 		// In an earlier life. The state may have come over in a snapshot.
-		n.diverge(fmt.Errorf("at log index %d: it was damaged in memory", d.Index))
+		n.divergeLocked(fmt.Errorf("at log index %d: it was damaged in memory", d.Index))
 		return
 	}
 	switch {
 	case !ok || len(d.Hashes) == 0:
 	case hash != d.Hash:
-		n.diverge(fmt.Errorf("at log index %d its hash is %016x, the others' %016x", d.Index, hash, d.Hash))
-	case here && v.diverged.Swap(nil) != nil:
+		n.divergeLocked(fmt.Errorf("at log index %d its hash is %016x, the others' %016x", d.Index, hash, d.Hash))
+	case here && !v.scan.older && v.diverged.Swap(nil) != nil:
 		n.lg.Info("state is that of the others again", zap.Uint64("index", d.Index))
 	}
 }

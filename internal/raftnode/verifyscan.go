@@ -25,6 +25,7 @@ type scan struct {
 	hash    uint64
 	err     error
 	verdict *verdict // came before the scan was done
+	older   bool     // than the last finding that the state is wrong: says nothing against it
 }
 
 // errReplaced ends the scan of a state that is here no more.
@@ -93,7 +94,7 @@ func (n *Node[R]) scanned(s *scan, digest func(func() error) (uint64, error)) {
 	s.done, s.hash, s.err = true, hash, err
 	v.signal()
 	if err != nil {
-		n.diverge(fmt.Errorf("at log index %d: %w", s.index, err))
+		n.divergeLocked(fmt.Errorf("at log index %d: %w", s.index, err))
 	} else if s.verdict != nil {
 		n.compareLocked(s.verdict)
 	}
@@ -105,7 +106,7 @@ func (n *Node[R]) damaged(index uint64, err error) {
 	n.verifier.mu.Lock()
 	defer n.verifier.mu.Unlock()
 	if index >= n.verifier.replacedAt {
-		n.diverge(err)
+		n.divergeLocked(err)
 	}
 }
 
