@@ -44,7 +44,9 @@ func TestSlowPeer(t *testing.T) {
 				value := bytes.Repeat([]byte{byte(w)}, size)
 				for i := 0; ctx.Err() == nil; i++ {
 					begin := time.Now()
-					_, err := leader.DB().Put(within(t, 10*time.Second), fmt.Append(nil, (w*keys/writers+i)%keys), value, kvstore.PutOptions{})
+					ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // within would keep each to the end of the test
+					_, err := leader.DB().Put(ctx, fmt.Append(nil, (w*keys/writers+i)%keys), value, kvstore.PutOptions{})
+					cancel()
 					if err != nil {
 						t.Errorf("put: %v", err)
 						return
@@ -91,7 +93,7 @@ func TestSlowPeer(t *testing.T) {
 		if onLine > queue+2<<20 {
 			t.Errorf("%d KiB waited for the line", onLine>>10)
 		}
-		if late > early+14<<20 { // 22 MiB without the bound
+		if late > early+8<<20 { // at most 3 MiB, and 21 to 30 without the bound on the log
 			t.Errorf("the heap grows: %v", heaps)
 		}
 		if st.Term != before || worst > time.Second {
