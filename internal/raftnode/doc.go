@@ -43,6 +43,9 @@
 //     that cannot be opened; a release without the sync, a log that ends
 //     before its commit index (etcd issue 10219).
 //
+// One is taken when the log has grown enough, or when somebody asks (TakeSnapshot);
+// what there is no room for is put off, since the log needs the room more.
+//
 // # One directory
 //
 // A Disk refuses a directory that holds less than its watermark says was
@@ -85,7 +88,8 @@
 //  3. Each member reports to the leader, until there is a verdict: a new leader
 //     hears of it again.
 //  4. The leader proposes the verdict when all have reported, or all that answer
-//     have and an election timeout has passed, or two thirds of VerifyEvery.
+//     have and an election timeout has passed, or two thirds of VerifyEvery, or
+//     twice the time that its own scan took if that is longer.
 //     The majority of the voters that reported is right, without one the leader.
 //     It is an entry, so that all hear of it, and a member that starts later too.
 //
@@ -102,8 +106,6 @@
 //
 // If that fails the member goes on, differing, and asks again. One that is alone
 // has nobody to ask; started again, it builds its state anew from disk.
-// One is taken when the log has grown enough, or when somebody asks (TakeSnapshot);
-// what there is no room for is put off, since the log needs the room more.
 //
 // # A disk in trouble
 //

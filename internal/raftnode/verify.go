@@ -174,7 +174,7 @@ func (n *Node[R]) divergeLocked(err error) {
 	}
 }
 
-// verdictPatience is how long the leader waits for reports.
+// verdictPatience is how long the leader waits for reports at least.
 func (n *Node[R]) verdictPatience() time.Duration {
 	if n.cfg.VerifyEvery < 0 {
 		return 20 * time.Second

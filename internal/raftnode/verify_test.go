@@ -159,6 +159,42 @@ func TestDamagedSinceTheScan(t *testing.T) {
 	}
 }
 
+// TestLongScans: a state that takes longer to hash than checks are apart is compared
+// all the same. The leader goes by its own scan.
+func TestLongScans(t *testing.T) {
+	n, err := New(singleConfig(), newTestMachine(), nil)
+	must(t, err)
+	n.members.Store(&membership{Members: map[uint64]Member{1: {ID: 1}, n.cfg.Member: {ID: n.cfg.Member}}})
+	n.view.Store(&view{leader: n.cfg.Member})
+	n.commit.Store(40)
+	_, s := n.verifier.begin(40, n.verdictPatience())
+	began := n.verifier.round.began
+	due := func(after time.Duration) bool {
+		_, due := n.due(began.Add(after), func([]uint64) bool { return true })
+		return due
+	}
+	if due(time.Hour) || n.verifier.round.index != 40 {
+		t.Error("the round ended before the leader had its own hash")
+	}
+	n.scanned(s, func(func() error) (uint64, error) { return 5, nil })
+	s.took = time.Hour
+	must(t, n.takeReport(n.cfg.Member, hashReport{Index: 40, Hash: 5}))
+	if due(110 * time.Minute) {
+		t.Error("the other member had no time for a scan as long as the leader's")
+	}
+	if !due(2 * time.Hour) {
+		t.Error("the leader waits for ever")
+	}
+	s.took = time.Second
+	if due(n.verdictPatience()-time.Second) || !due(n.verdictPatience()) {
+		t.Error("the patience with short scans is another than it should be")
+	}
+	must(t, n.takeReport(1, hashReport{Index: 40, Hash: 5}))
+	if !due(time.Second) {
+		t.Error("the leader waits although it has all hashes")
+	}
+}
+
 // TestPayloadGolden: entries of older versions are in logs for ever.
 func TestPayloadGolden(t *testing.T) {
 	for path, c := range map[string]struct{ value, empty any }{

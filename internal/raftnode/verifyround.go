@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -165,7 +166,7 @@ func (n *Node[R]) due(now time.Time, answering func([]uint64) bool) (verdict, bo
 	waited := now.Sub(v.round.began)
 	switch {
 	case len(d.Missing) == 0:
-	case waited >= n.verdictPatience():
+	case waited >= n.patienceLocked():
 	case waited >= n.electionTimeout() && !answering(d.Missing):
 		// None of those that are missing is there.
 	default:
@@ -176,6 +177,21 @@ func (n *Node[R]) due(now time.Time, answering func([]uint64) bool) (verdict, bo
 		return verdict{}, false
 	}
 	return d, true
+}
+
+// patienceLocked is how long the leader waits for the reports to this round: the
+// others need about as long for their scans as it does itself, which for many
+// millions of keys is longer than the time between two checks.
+func (n *Node[R]) patienceLocked() time.Duration {
+	patience := n.verdictPatience()
+	s := n.verifier.scan
+	switch {
+	case s == nil || s.index != n.verifier.round.index:
+		return patience
+	case !s.done:
+		return math.MaxInt64
+	}
+	return max(patience, 2*s.took)
 }
 
 // checkAsLeader proposes a check, unless one is under way, and returns its index

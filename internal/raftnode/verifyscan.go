@@ -22,6 +22,7 @@ type scan struct {
 	stop    context.CancelCauseFunc
 	ctx     context.Context
 	done    bool
+	took    time.Duration // once it is done
 	hash    uint64
 	err     error
 	verdict *verdict // came before the scan was done
@@ -82,7 +83,8 @@ func (v *verifier) begin(index uint64, patience time.Duration) (uint64, *scan) {
 
 // scanned scans, and draws the conclusions.
 func (n *Node[R]) scanned(s *scan, digest func(func() error) (uint64, error)) {
-	p := pacer{since: time.Now()}
+	began := time.Now()
+	p := pacer{since: began}
 	hash, err := digest(func() error { return p.pause(s.ctx) })
 	v := &n.verifier
 	v.mu.Lock()
@@ -91,7 +93,7 @@ func (n *Node[R]) scanned(s *scan, digest func(func() error) (uint64, error)) {
 		return // of a state that is here no more, or the member is ending
 	}
 	s.stop(nil)
-	s.done, s.hash, s.err = true, hash, err
+	s.done, s.took, s.hash, s.err = true, time.Since(began), hash, err
 	v.signal()
 	if err != nil {
 		n.divergeLocked(fmt.Errorf("at log index %d: %w", s.index, err))
