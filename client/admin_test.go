@@ -103,6 +103,9 @@ func TestRefusal(t *testing.T) {
 	if !errors.Is(err, ErrWouldLoseQuorum) || errors.Is(err, ErrMemberExists) || errors.Is(&Refusal{Code: "new"}, ErrNotFound) {
 		t.Error("it is another one")
 	}
+	if !errors.Is(&Refusal{Code: "bad_parameter"}, ErrBadRequest) || errors.Is(err, ErrBadRequest) {
+		t.Error("a bad request is not known as one")
+	}
 	if got := err.Error(); got != "kvd: would_lose_quorum: of 3 voters, 1 answers" {
 		t.Errorf("got %q", got)
 	}

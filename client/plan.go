@@ -25,8 +25,11 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return "kvd: " + r.Code + ": " + r.Detail }
 
-// Is matches the sentinel of Code.
+// Is matches the sentinel of Code, as that of an Error does.
 func (r *Refusal) Is(target error) bool {
+	if target == ErrBadRequest {
+		return r.Code == "bad_parameter" // a URL that is none, or a member that has no vote
+	}
 	sentinel, ok := codes[r.Code]
 	return ok && sentinel == target
 }
