@@ -93,9 +93,9 @@ func (d *diskSpace) noSpace() error {
 	case 0:
 		return nil
 	case 1:
-		return fmt.Errorf("the disk of member %d is short of space (--disk-reserve-bytes)", ids[0])
+		return fmt.Errorf("the disk of member %d is short of space: make room there, or start it with a lower --disk-reserve-bytes", ids[0])
 	default:
-		return fmt.Errorf("the disks of members %d are short of space (--disk-reserve-bytes)", ids)
+		return fmt.Errorf("the disks of members %d are short of space: make room there, or start them with a lower --disk-reserve-bytes", ids)
 	}
 }
 

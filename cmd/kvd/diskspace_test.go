@@ -51,7 +51,7 @@ func TestDiskSpace(t *testing.T) {
 		if short := len(node.ids) > 0; short != step.short || logs.Len() != step.lines {
 			t.Errorf("step %d: with %d bytes free: short %v after %d lines, want %v and %d", i, step.free, short, logs.Len(), step.short, step.lines)
 		}
-		if err := d.noSpace(); (err != nil) != step.short || err != nil && !strings.Contains(err.Error(), "member 1") {
+		if err := d.noSpace(); (err != nil) != step.short || err != nil && !strings.Contains(err.Error(), "member 1 is short of space: make room there") {
 			t.Errorf("step %d: writes get %v", i, err)
 		}
 		if err := d.snapshotRoom(); (err != nil) != (step.err == nil && step.free < 400) {

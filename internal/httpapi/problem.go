@@ -85,7 +85,7 @@ var problems = []problem{
 	{errTooLarge, 413, "too_large", "Too large", notApplied, false, true},
 	{errTooMuch, 413, "too_large", "Too large", notApplied, false, false},
 	{kvstore.ErrBadTxn, 400, "bad_txn", "Bad transaction", notApplied, false, false},
-	{kvstore.ErrNoSpace, 507, "no_space", "The store is full", notApplied, false, false},
+	{kvstore.ErrNoSpace, 507, "no_space", "No room for more data", notApplied, false, false},
 	{errMismatch, 422, "idempotency_mismatch", "Idempotency key used for another request", notApplied, false, false},
 	{errTooManyListings, 429, "overloaded", "Too many listings are being read", notApplied, true, false},
 	{errMethodNotAllowed, 405, "method_not_allowed", "Method not allowed", notApplied, false, false},

@@ -33,7 +33,7 @@ func (db *DB) room(ctx context.Context, idempotencyKey string) error {
 // full says what is used up; nil: nothing is.
 func (db *DB) full() error {
 	if used := db.machine.Used(); db.QuotaBytes != 0 && used >= db.QuotaBytes {
-		return fmt.Errorf("the quota is used up: %d of %d bytes", used, db.QuotaBytes)
+		return fmt.Errorf("the quota is used up, %d of %d bytes: delete what is not needed, or raise the quota", used, db.QuotaBytes)
 	}
 	if db.NoSpace != nil {
 		return db.NoSpace()
