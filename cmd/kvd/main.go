@@ -9,11 +9,12 @@
 // The other commands work on files while no member runs: doctor, snapshot
 // inspect, restore and recover.
 //
-// Goroutines of the package: one per part that runs (raft node, transport,
-// client server, peer server; each is joined before serve returns, except
-// after a storage error, when nothing more may be answered), one that writes
-// log lines to stderr so that a reader who stopped reading stops nobody else,
-// and one that waits for signals.
+// Goroutines of the package: one per part that runs (peer server, transport,
+// raft node, disk space, retention, expiry, client server; each is joined before
+// serve returns, except after a storage error, when nothing more may be
+// answered), before those one per address for a member that does not know its
+// cluster yet, one that writes log lines to stderr so that a reader who stopped
+// reading stops nobody else, and one that waits for signals.
 package main
 
 import (

@@ -167,7 +167,8 @@ func (m *member) run(ctx context.Context, founding http.Handler) error {
 // explain gives the error that ended a member that ran its exit code.
 func (m *member) explain(err error) error {
 	if errors.Is(err, raftnode.ErrRemoved) {
-		return exitWith(exitRemoved, "member %d (%s) was removed from cluster %s; %s", m.who.Member, m.who.Name, formatClusterID(m.who.Cluster), "its data directory is of no further use; "+comeBack)
+		return exitWith(exitRemoved, "member %d (%s) was removed from cluster %s; its data directory is of no further use; %s",
+			m.who.Member, m.who.Name, formatClusterID(m.who.Cluster), comeBack)
 	}
 	return explain(m.cfg, err)
 }
