@@ -91,7 +91,12 @@ func replaceDamaged(t *testing.T, c *cluster, m *member, d damageOf) {
 	}
 	sameTree(t, m.dir, before)
 	t.Logf("%s of %s: %s", d.name, m.name(), strings.TrimSpace(out[strings.LastIndexByte(strings.TrimSpace(out), '\n')+1:]))
+	replaceAsPrinted(t, c, m, out)
+}
 
+// replaceAsPrinted replaces a member by what its refusal to start says.
+func replaceAsPrinted(t *testing.T, c *cluster, m *member, out string) *member {
+	t.Helper()
 	others := slices.DeleteFunc(slices.Clone(c.members), func(o *member) bool { return o == m })
 	r := parseRemedy(t, out, others[0])
 	for _, curl := range r.requests {
@@ -121,6 +126,7 @@ func replaceDamaged(t *testing.T, c *cluster, m *member, d damageOf) {
 	for _, m := range c.members {
 		wantVoters(t, m, 3)
 	}
+	return fresh
 }
 
 // remedy is what a refusal tells one to type.

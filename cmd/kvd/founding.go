@@ -108,6 +108,18 @@ func (f *founding) knows(list []founder) bool {
 	return len(list) == len(f.Founders) && same > 0
 }
 
+// wipedError is what the others say of a founder without the token that they
+// founded the cluster with.
+type wipedError struct {
+	member  uint64
+	cluster string
+}
+
+func (e *wipedError) Error() string {
+	return fmt.Sprintf("member %d took part in founding cluster %s with another data directory, which this one does not replace: what that one promised would be forgotten",
+		e.member, e.cluster)
+}
+
 // learn takes in what another founder answered. An error is final: asking again
 // would give the same answer.
 func (f *founding) learn(id uint64, said *foundingDocument) error {
@@ -122,9 +134,7 @@ func (f *founding) learn(id uint64, said *foundingDocument) error {
 	}
 	founded := said.Cluster != ""
 	if founded && said.Tokens[f.Member] != f.Tokens[f.Member] {
-		return exitWith(exitDataDir, "member %d took part in founding cluster %s with another data directory, which this one does not replace: what that one promised would be forgotten; start it with that one, "+
-			"or replace the member: curl -X DELETE http://ANY-MEMBER/v1/members/%d, then kvd serve --join http://ANY-MEMBER --data-dir EMPTY-DIRECTORY",
-			f.Member, said.Cluster, f.Member)
+		return &wipedError{member: f.Member, cluster: said.Cluster}
 	}
 	if founded && len(said.Tokens) == len(f.Founders) {
 		maps.Copy(f.Tokens, said.Tokens)

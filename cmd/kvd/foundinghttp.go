@@ -85,7 +85,7 @@ func found(ctx context.Context, cfg *config, lg *zap.Logger, disk *raftnode.Disk
 		// All in one round: who was asked long ago may have another token by now.
 		round := &founding{Member: f.Member, Founders: f.Founders, Tokens: map[uint64]string{f.Member: f.Tokens[f.Member]}}
 		if err := askFounders(ctx, client, round); err != nil {
-			return nil, err
+			return nil, explainFounding(cfg, err)
 		}
 		if round.complete() {
 			f = round
@@ -106,6 +106,18 @@ func found(ctx context.Context, cfg *config, lg *zap.Logger, disk *raftnode.Disk
 		}
 	}
 	return f, nil
+}
+
+// explainFounding gives a founder that has lost its directory the way out. The
+// founding list does not tell where the others serve clients.
+func explainFounding(cfg *config, err error) error {
+	wiped, ok := errors.AsType[*wipedError](err)
+	if !ok {
+		return err
+	}
+	id := fmt.Sprint(wiped.member)
+	return exitWith(exitDataDir, "%w; start it with that one, or replace the member%s: %s",
+		wiped, blanks(id, anyMember), sameServe(cfg).inPlaceOf(id, anyMember, cfg.DataDir))
 }
 
 // askFounders asks every other founder once, side by side. Those that do not

@@ -35,9 +35,7 @@ func remedy(u *raftnode.Unusable, serve serveCommand) string {
 	if via == "" {
 		via = cmp.Or(serve.join, anyMember)
 	}
-	fresh := shellWord(freshDirectory(u.Dir))
-	replace := fmt.Sprintf("curl -X DELETE %s/v1/members/%s && %skvd serve --join %s --data-dir %s%s",
-		via, id, serve.before, via, fresh, serve.after)
+	replace := serve.inPlaceOf(id, via, u.Dir)
 	if others := serve.join != "" || serve.cluster; alone(u, self) || len(u.Members) == 0 && !others {
 		return fmt.Sprintf("no other member is known: begin again from %s; if there are other members after all, replace this one%s: %s", restoreFrom(u), blanks(id, via), replace)
 	}
@@ -132,6 +130,13 @@ func (c serveCommand) member(u *raftnode.Unusable) uint64 {
 		}
 	}
 	return 0
+}
+
+// inPlaceOf are the commands that remove a member and start another one beside
+// its directory.
+func (c serveCommand) inPlaceOf(id, via, dir string) string {
+	return fmt.Sprintf("curl -X DELETE %s/v1/members/%s && %skvd serve --join %s --data-dir %s%s",
+		via, id, c.before, via, shellWord(freshDirectory(dir)), c.after)
 }
 
 // sameServe starts a member with the flags that this one was started with. cfg
