@@ -140,7 +140,7 @@ type curlCommand struct {
 	body        []byte
 }
 
-var curlLine = regexp.MustCompile(`curl (?:-\w+ )*-X ?(\w+) (?:-d '([^']*)' )?'?(https?://[^\s,;'"]+)'?(?: -d '([^']*)')?`)
+var curlLine = regexp.MustCompile(`curl (?:-[\w-]+ )*-X ?(\w+) (?:-d '([^']*)' )?'?(https?://[^\s,;'"]+)'?(?: -d '([^']*)')?`)
 
 // parseRemedy reads the commands out of a refusal. Where the refusing process
 // could not know the address of a member it says so in capitals, and we know.

@@ -181,7 +181,7 @@ func testDamage(t *testing.T, base *member, keys int, value string, damages []da
 			before := readTree(t, m.dir)
 			if !d.starts {
 				wantRefusal(t, m.command(), file, d.says, "the last good log index is ", " was durable; nothing was changed; ",
-					"curl -X DELETE ", "kvd serve --join ", "kvd restore ")
+					"curl --fail-with-body -X DELETE ", "kvd serve --join ", "kvd restore ")
 				sameTree(t, m.dir, before)
 				return
 			}

@@ -128,7 +128,7 @@ func TestWipedFounder(t *testing.T) {
 	c.tells[0].doc.Store(nil) // not reachable
 	c.dirs[1] = t.TempDir()
 	_, err := c.found(2, 30*time.Second)
-	wantExit(t, err, exitDataDir, "member 2 took part", "another data directory", "curl -X DELETE http://ANY-MEMBER/v1/members/2 && kvd serve --join http://ANY-MEMBER", "ANY-MEMBER is the host")
+	wantExit(t, err, exitDataDir, "member 2 took part", "another data directory", "curl --fail-with-body -X DELETE http://ANY-MEMBER/v1/members/2 && kvd serve --join http://ANY-MEMBER", "ANY-MEMBER is the host")
 	// Nobody else is there: it waits, and founds nothing.
 	c.tells[2].doc.Store(nil)
 	if _, err := c.found(2, 300*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {

@@ -133,9 +133,9 @@ func (c serveCommand) member(u *raftnode.Unusable) uint64 {
 }
 
 // inPlaceOf are the commands that remove a member and start another one beside
-// its directory.
+// its directory. Where the removal is refused curl has to fail, and show why.
 func (c serveCommand) inPlaceOf(id, via, dir string) string {
-	return fmt.Sprintf("curl -X DELETE %s/v1/members/%s && %skvd serve --join %s --data-dir %s%s",
+	return fmt.Sprintf("curl --fail-with-body -X DELETE %s/v1/members/%s && %skvd serve --join %s --data-dir %s%s",
 		via, id, c.before, via, shellWord(freshDirectory(dir)), c.after)
 }
 

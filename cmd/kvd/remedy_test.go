@@ -71,7 +71,7 @@ func replaceAsPrinted(t *testing.T, m *running, args []string, damage func([]byt
 		last = strings.ReplaceAll(last, "http://ANY-MEMBER/", via+"/")
 		last = strings.ReplaceAll(last, "--join http://ANY-MEMBER ", "--join "+via+" ")
 	}
-	_, commands, ok := strings.Cut(last, ": curl -X DELETE ")
+	_, commands, ok := strings.Cut(last, ": curl --fail-with-body -X DELETE ")
 	remove, serve, ok2 := strings.Cut(commands, " && kvd serve ")
 	if !ok || !ok2 || !strings.HasSuffix(remove, fmt.Sprint("/v1/members/", id)) || strings.ContainsAny(serve, "'\\") {
 		t.Fatalf("no commands in %s", last)
@@ -127,25 +127,25 @@ func TestRemedyText(t *testing.T) {
 		{"nothing known", unknown, likelyServe(unknown),
 			"no other member is known: begin again from a snapshot, if you have one: kvd restore FILE --data-dir '" + dir + ".new'; if there are other members after all, " +
 				"replace this one (ANY-MEMBER is the host and port at which another one serves clients, ID is its id, as GET /v1/members tells there): " +
-				"curl -X DELETE http://ANY-MEMBER/v1/members/ID && kvd serve --join http://ANY-MEMBER --data-dir '" + dir + ".new'"},
+				"curl --fail-with-body -X DELETE http://ANY-MEMBER/v1/members/ID && kvd serve --join http://ANY-MEMBER --data-dir '" + dir + ".new'"},
 		{"the command line knows a founder", unknown, serveCommand{id: sameServe(founder).id, cluster: sameServe(founder).cluster},
 			"to replace this member (ANY-MEMBER is the host and port at which another one serves clients): " +
-				"curl -X DELETE http://ANY-MEMBER/v1/members/3 && kvd serve --join http://ANY-MEMBER --data-dir '" + dir + ".new'"},
+				"curl --fail-with-body -X DELETE http://ANY-MEMBER/v1/members/3 && kvd serve --join http://ANY-MEMBER --data-dir '" + dir + ".new'"},
 		{"the command line knows another", unknown, sameServe(joined),
 			"to replace this member (ID is its id, as GET /v1/members tells there): " +
-				"curl -X DELETE http://10.0.0.9:12380/v1/members/ID && kvd serve --join http://10.0.0.9:12380 --data-dir '" + dir + ".new' --advertise-peer=http://10.0.0.3:12379"},
+				"curl --fail-with-body -X DELETE http://10.0.0.9:12380/v1/members/ID && kvd serve --join http://10.0.0.9:12380 --data-dir '" + dir + ".new' --advertise-peer=http://10.0.0.3:12379"},
 		{"the command line knows both", unknown, sameServe(joinedAs),
-			"to replace this member: curl -X DELETE http://10.0.0.9:12380/v1/members/3 && env -u KVD_ID kvd serve --join http://10.0.0.9:12380 --data-dir '" + dir + ".new'"},
+			"to replace this member: curl --fail-with-body -X DELETE http://10.0.0.9:12380/v1/members/3 && env -u KVD_ID kvd serve --join http://10.0.0.9:12380 --data-dir '" + dir + ".new'"},
 		{"a predecessor at the same address is nobody", successor, serveCommand{peerURL: self.PeerURL},
-			"to replace this member: curl -X DELETE http://10.0.0.1:12380/v1/members/4 && kvd serve --join http://10.0.0.1:12380 --data-dir '" + dir + ".new'"},
+			"to replace this member: curl --fail-with-body -X DELETE http://10.0.0.1:12380/v1/members/4 && kvd serve --join http://10.0.0.1:12380 --data-dir '" + dir + ".new'"},
 		{"nor one of the same clients", successor, serveCommand{clientURL: self.ClientURL},
-			"to replace this member: curl -X DELETE http://10.0.0.1:12380/v1/members/4 && kvd serve --join http://10.0.0.1:12380 --data-dir '" + dir + ".new'"},
+			"to replace this member: curl --fail-with-body -X DELETE http://10.0.0.1:12380/v1/members/4 && kvd serve --join http://10.0.0.1:12380 --data-dir '" + dir + ".new'"},
 		{"a snapshot has the address", headless, sameServe(joined),
-			"to replace this member: curl -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir + ".new' --advertise-peer=http://10.0.0.3:12379"},
+			"to replace this member: curl --fail-with-body -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir + ".new' --advertise-peer=http://10.0.0.3:12379"},
 		{"all known", three, likelyServe(three),
-			"to replace this member: curl -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir + ".new' --listen-client=10.0.0.3:12380 --listen-peer=10.0.0.3:12379 --insecure"},
+			"to replace this member: curl --fail-with-body -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir + ".new' --listen-client=10.0.0.3:12380 --listen-peer=10.0.0.3:12379 --insecure"},
 		{"as started", three, sameServe(cfg),
-			"to replace this member: curl -X DELETE http://10.0.0.2:12380/v1/members/3 && env -u KVD_ID kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir +
+			"to replace this member: curl --fail-with-body -X DELETE http://10.0.0.2:12380/v1/members/3 && env -u KVD_ID kvd serve --join http://10.0.0.2:12380 --data-dir '" + dir +
 				`.new' --listen-peer=10.0.0.3:12379 --advertise-peer=http://10.0.0.3:12379 --insecure=true --allowed-hosts='it'\''s,me'`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
