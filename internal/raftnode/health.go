@@ -26,6 +26,7 @@ const (
 const (
 	healthShort   = 1 << iota // the disk has less room than its reserve
 	healthStalled             // a write of the log takes longer than an election timeout
+	healthWrong               // the state has diverged: it cannot serve as leader
 )
 
 // healthAnswer begins the answer of a leader; the ids of the members whose disks
@@ -45,8 +46,8 @@ type health struct {
 }
 
 type healthReport struct {
-	short, stalled bool
-	at             time.Time
+	short, stalled, wrong bool
+	at                    time.Time
 }
 
 func newHealth() health {
@@ -91,6 +92,15 @@ func (h *health) stalled(id uint64, now time.Time) bool {
 	defer h.mu.Unlock()
 	r, ok := h.reports[id]
 	return ok && r.stalled && now.Sub(r.at) < healthLifetime
+}
+
+// fitToLead reports whether nothing speaks against a member as leader: it has not
+// said of late that its disk does not answer, or that its state is wrong.
+func (h *health) fitToLead(id uint64, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, ok := h.reports[id]
+	return !ok || !r.stalled && !r.wrong || now.Sub(r.at) >= healthLifetime
 }
 
 // shortOthers lists the other members whose disks are short: what they say
@@ -171,6 +181,9 @@ func (n *Node[R]) reportHealth(ctx context.Context) {
 	if _, stalled := n.diskStall(); stalled {
 		flags |= healthStalled
 	}
+	if n.Diverged() != nil {
+		flags |= healthWrong
+	}
 	ctx, cancel := context.WithTimeout(ctx, healthPeriod)
 	defer cancel()
 	asked := time.Now()
@@ -195,7 +208,8 @@ func (n *Node[R]) serveHealth(from uint64, body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: a report without content", errBadRequest)
 	}
 	n.health.reported(from, healthReport{
-		short: body[0]&healthShort != 0, stalled: body[0]&healthStalled != 0, at: time.Now(),
+		short: body[0]&healthShort != 0, stalled: body[0]&healthStalled != 0,
+		wrong: body[0]&healthWrong != 0, at: time.Now(),
 	})
 	if !n.Leads() {
 		return nil, nil

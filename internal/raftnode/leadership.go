@@ -95,16 +95,16 @@ func (l *loop[R]) transferTo(to uint64) error {
 		return errUnsettled
 	}
 	if to == raft.None {
-		return fmt.Errorf("%w can take over: no other voter answers", ErrNoLeader)
+		return fmt.Errorf("%w can take over: no other voter that is fit to lead answers", ErrNoLeader)
 	}
 	return fmt.Errorf("%w can take over: member %d does not answer", ErrNoLeader, to)
 }
 
 // transfer asks raft to hand leadership to the voter that has most of the log,
-// answers and whose disk does, and returns which; again and again is the same as once.
+// answers and is fit to lead, and returns which; again and again is the same as once.
 func (l *loop[R]) transfer() uint64 {
 	now := time.Now()
-	to := l.successor(func(id uint64) bool { return l.answering([]uint64{id}, now) > 0 && !l.n.health.stalled(id, now) })
+	to := l.successor(func(id uint64) bool { return l.answering([]uint64{id}, now) > 0 && l.n.health.fitToLead(id, now) })
 	l.startTransfer(to)
 	return to
 }

@@ -171,6 +171,7 @@ func (n *Node[R]) divergeLocked(err error) {
 	if n.verifier.diverged.CompareAndSwap(nil, &err) {
 		n.lg.Error("state has diverged: this member must not serve until it has the leader's", zap.Error(err))
 		n.verifier.signal()
+		n.health.hurry()
 	}
 }
 
