@@ -58,8 +58,8 @@ func (n *Node[R]) ReceiveSnapshot(ctx context.Context, msg *raftpb.Message, body
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
-	} else if err := n.storage.WriteBody(index, newRoomReader(newBodyCopier(body), n.cfg.SnapshotRoom)); err != nil {
-		return fmt.Errorf("store snapshot %d: %w", index, err)
+	} else if err := n.storeBody(index, body); err != nil {
+		return err
 	}
 	if ctx.Err() != nil || !n.inbox.put(func(in *inputs[R]) { in.peers = append(in.peers, msg) }) {
 		return errors.Join(ErrStopped, context.Cause(ctx))

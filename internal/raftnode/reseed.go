@@ -90,13 +90,17 @@ func (a *applier[R]) giveState(e *raftpb.Entry) {
 	}
 	state, err := n.sm.Snapshot()
 	done := n.seeds.begin(h.Index)
-	write := func() {
+	write := func(ctx context.Context) {
 		defer done()
 		if err == nil {
-			err = n.writeSnapshot(h, state)
+			err = n.writeSnapshot(ctx, h, state)
 		}
-		if err != nil {
-			n.lg.Warn("state for another member not written", zap.Uint64("index", h.Index), zap.Error(err))
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		n.lg.Warn("state for another member not written", zap.Uint64("index", h.Index), zap.Error(err))
+		if !noRoom(err) && !errors.Is(err, ErrDiverged) {
+			n.do(func(l *loop[R]) { l.diskFailed(h.Index, err) })
 		}
 	}
 	if !n.inbox.put(func(in *inputs[R]) {
@@ -105,7 +109,7 @@ func (a *applier[R]) giveState(e *raftpb.Entry) {
 				done() // nobody is left to write, and whoever waits must not
 				return
 			}
-			l.wg.Go(write)
+			l.wg.Go(func() { write(l.ctx) })
 		})
 	}) {
 		done()
@@ -164,8 +168,8 @@ func (n *Node[R]) fetchBody(ctx context.Context, from, index uint64) error {
 		return fmt.Errorf("fetch snapshot %d from member %d: %w", index, from, err)
 	}
 	defer body.Close()
-	if err := n.storage.WriteBody(index, newRoomReader(newBodyCopier(body), n.cfg.SnapshotRoom)); err != nil {
-		return fmt.Errorf("store snapshot %d from member %d: %w", index, from, err)
+	if err := n.storeBody(index, body); err != nil {
+		return fmt.Errorf("from member %d: %w", from, err)
 	}
 	return nil
 }

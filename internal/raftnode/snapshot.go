@@ -63,9 +63,12 @@ func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 		l.wg.Go(func() {
 			start := time.Now()
 			if err == nil {
-				err = a.n.writeSnapshot(h, state)
+				err = a.n.writeSnapshot(l.ctx, h, state)
 			}
 			a.n.do(func(l *loop[R]) {
+				if l.ctx.Err() != nil {
+					return // it was given up
+				}
 				if noRoom(err) {
 					l.putOffSnapshot(h.Index, err)
 					return
@@ -76,8 +79,7 @@ func (a *applier[R]) maybeSnapshot(ctx context.Context) {
 					return
 				}
 				if err != nil {
-					// A disk that fails here is the disk of the log.
-					l.failure = fmt.Errorf("write snapshot %d: %w", h.Index, err)
+					l.diskFailed(h.Index, err)
 					return
 				}
 				l.recordSnapshot(&snapshotRecord{meta: meta, took: time.Since(start)})
@@ -96,9 +98,17 @@ func (l *loop[R]) putOffSnapshot(index uint64, err error) {
 	l.n.snapshots.fail(err)
 }
 
-// writeSnapshot streams a frozen state into the storage.
-func (n *Node[R]) writeSnapshot(h *bodyHeader, state io.WriterTo) error {
+// diskFailed ends the member: a disk that fails to store a snapshot is the disk of
+// the log.
+func (l *loop[R]) diskFailed(index uint64, err error) {
+	l.failure = fmt.Errorf("write snapshot %d: %w", index, err)
+}
+
+// writeSnapshot streams a frozen state into the storage. It gives up when ctx ends:
+// a member that must stop does not first write gigabytes.
+func (n *Node[R]) writeSnapshot(ctx context.Context, h *bodyHeader, state io.WriterTo) error {
 	r, w := io.Pipe()
+	defer context.AfterFunc(ctx, func() { r.CloseWithError(io.ErrClosedPipe) })()
 	done := make(chan struct{})
 	var stateErr error
 	go func() { // ends with the pipe, which WriteBody's return closes
@@ -115,6 +125,34 @@ func (n *Node[R]) writeSnapshot(h *bodyHeader, state io.WriterTo) error {
 		return fmt.Errorf("%w: %w", ErrDiverged, stateErr)
 	}
 	return err
+}
+
+// storeBody stores the body of another member's snapshot. What goes wrong on its way
+// is no more than that; what goes wrong on the disk ends this member.
+func (n *Node[R]) storeBody(index uint64, body io.Reader) error {
+	source := &sourceReader{r: newBodyCopier(body)}
+	err := n.storage.WriteBody(index, newRoomReader(source, n.cfg.SnapshotRoom))
+	if err == nil {
+		return nil
+	}
+	if source.err == nil && !noRoom(err) {
+		n.do(func(l *loop[R]) { l.diskFailed(index, err) })
+	}
+	return fmt.Errorf("store snapshot %d: %w", index, err)
+}
+
+// sourceReader remembers how reading has failed.
+type sourceReader struct {
+	r   io.Reader
+	err error
+}
+
+func (s *sourceReader) Read(p []byte) (int, error) {
+	k, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return k, err
 }
 
 // usable reports whether a member can install the snapshot that raft is about
