@@ -52,9 +52,6 @@ func (s markState) String() string {
 const (
 	watermarkMagic = "kvdmark\x02"
 	watermarkBytes = 8 + 4*8 + 4 // magic, the numbers of a mark, CRC-32C of all before; big endian
-
-	oldWatermarkMagic = "kvdmark\x01"
-	oldWatermarkBytes = 8 + 8 + 4 // magic, index, CRC-32C
 )
 
 // readWatermark reads without changing anything. A file that is missing or
@@ -68,19 +65,15 @@ func readWatermark(path string) (*watermark, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.state = markDamaged
-	body := b[:max(len(b)-4, 0)]
-	if len(b) < 12 || binary.BigEndian.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli) {
+	const body = watermarkBytes - 4
+	if len(b) != watermarkBytes || string(b[:8]) != watermarkMagic ||
+		binary.BigEndian.Uint32(b[body:]) != crc32.Checksum(b[:body], castagnoli) {
+		w.state = markDamaged
 		return w, nil
 	}
-	switch magic := string(b[:8]); {
-	case magic == watermarkMagic && len(b) == watermarkBytes:
-		w.state, w.fresh = markWhole, false
-		for i, p := range []*uint64{&w.index, &w.indexTerm, &w.term, &w.vote} {
-			*p = binary.BigEndian.Uint64(b[8+8*i:])
-		}
-	case magic == oldWatermarkMagic && len(b) == oldWatermarkBytes:
-		w.state, w.index = markWhole, binary.BigEndian.Uint64(b[8:])
+	w.state, w.fresh = markWhole, false
+	for i, p := range []*uint64{&w.index, &w.indexTerm, &w.term, &w.vote} {
+		*p = binary.BigEndian.Uint64(b[8+8*i:])
 	}
 	return w, nil
 }

@@ -1,8 +1,6 @@
 package raftnode
 
 import (
-	"encoding/binary"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,14 +35,6 @@ func TestWatermarkFile(t *testing.T) {
 	must(t, os.Remove(path))
 	must(t, w.raise(mark{index: 4, term: 3, vote: 1}))
 	read(markMissing, mark{})
-
-	// As the first version wrote it.
-	old := binary.BigEndian.AppendUint64([]byte(oldWatermarkMagic), 9)
-	old = binary.BigEndian.AppendUint32(old, crc32.Checksum(old, castagnoli))
-	must(t, os.WriteFile(path, old, 0o600))
-	w = read(markWhole, mark{index: 9})
-	must(t, w.raise(full))
-	read(markWhole, full)
 
 	// Longer than it should be, and torn, at every byte.
 	b, err := os.ReadFile(path)
