@@ -37,12 +37,6 @@ type Link struct {
 	QueueBytes         int // of appends that may wait for a slow link; beyond it they are dropped, as a transport does
 }
 
-// line is a slow link as the appends on it see it.
-type line struct {
-	free           time.Time // when it has sent all that waits
-	waiting, worst int       // bytes
-}
-
 // Network carries messages between members as its links allow. Messages are
 // copied, as on a wire, and overtake each other at random.
 type Network struct {
@@ -109,62 +103,12 @@ func (n *Network) Heal() {
 	clear(n.links)
 }
 
-// NoBodies makes every transfer of a snapshot fail, or work again.
-func (n *Network) NoBodies(fail bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.noBodies = fail
-}
-
-func (n *Network) bodies() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return !n.noBodies
-}
-
-// Fetched says how many snapshots were sent because a member had asked for them.
-func (n *Network) Fetched() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.fetched
-}
-
 // Counts says how many messages were sent and how many of them lost, for a test
 // to see that faults happened.
 func (n *Network) Counts() (sent, lost int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.sent, n.lost
-}
-
-// Snapshots says how many snapshots were sent, whole or not.
-func (n *Network) Snapshots() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.snapshots
-}
-
-// CutSnapshots cuts the next ones in their middle.
-func (n *Network) CutSnapshots(next int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cutNext = next
-}
-
-// snapshotFate is fate for a snapshot. A second copy may come long after the first.
-func (n *Network) snapshotFate(from, to uint64) (delay, second time.Duration, copies int) {
-	delay, copies = n.fate(from, to)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.snapshots++
-	if n.cutNext > 0 {
-		n.cutNext--
-		copies = 0
-	}
-	if copies > 1 {
-		second = time.Duration(n.rng.Int64N(int64(2 * time.Second)))
-	}
-	return delay, second, copies
 }
 
 func (n *Network) attach(id uint64, r Receiver) {
@@ -197,54 +141,6 @@ func (n *Network) fate(from, to uint64) (time.Duration, int) {
 		return delay, 2
 	}
 	return delay, 1
-}
-
-// wait says how long a message of size bytes is on a line that is slow; false: too
-// much waits there already.
-func (n *Network) wait(from, to uint64, size int) (time.Duration, bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	key := [2]uint64{from, to}
-	rate, queue := n.links[key].BytesPerSecond, n.links[key].QueueBytes
-	if rate == 0 {
-		return 0, true
-	}
-	l := n.lines[key]
-	if l == nil {
-		l = &line{}
-		n.lines[key] = l
-	}
-	if l.waiting > 0 && l.waiting+size > queue {
-		n.lost++
-		return 0, false
-	}
-	l.waiting += size
-	l.worst = max(l.worst, l.waiting)
-	now := time.Now()
-	if l.free.Before(now) {
-		l.free = now
-	}
-	l.free = l.free.Add(time.Duration(size) * time.Second / time.Duration(rate))
-	return l.free.Sub(now), true
-}
-
-// arrived takes a message off its line.
-func (n *Network) arrived(from, to uint64, size int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if l := n.lines[[2]uint64{from, to}]; l != nil {
-		l.waiting -= size
-	}
-}
-
-// Worst is how many bytes of appends have waited for a slow link at most.
-func (n *Network) Worst(from, to uint64) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if l := n.lines[[2]uint64{from, to}]; l != nil {
-		return l.worst
-	}
-	return 0
 }
 
 func (n *Network) member(id uint64) Receiver {
@@ -353,122 +249,6 @@ func (e *endpoint) Send(msgs []*raftpb.Message) {
 		}
 	}
 }
-
-func (n *Network) slow(from, to uint64) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.links[[2]uint64{from, to}].BytesPerSecond > 0
-}
-
-// sendSlowly sends an append over a slow link, after those before it.
-func (e *endpoint) sendSlowly(to uint64, m *raftpb.Message) {
-	size := proto.Size(m)
-	wait, ok := e.n.wait(e.id, to, size)
-	if !ok {
-		if self := e.self(); self != nil {
-			self.ReportUnreachable(to)
-		}
-		return
-	}
-	e.n.wg.Go(func() {
-		time.Sleep(wait)
-		e.n.arrived(e.id, to, size)
-		if r := e.n.member(to); r != nil {
-			r.Step([]*raftpb.Message{proto.Clone(m).(*raftpb.Message)})
-		}
-	})
-}
-
-// sendSnapshot carries a body at its own pace, and may cut it in the middle.
-func (e *endpoint) sendSnapshot(to uint64, m *raftpb.Message, fate Fate) {
-	self := e.self()
-	if self == nil {
-		return
-	}
-	ok := false
-	defer func() { self.ReportSnapshot(to, ok) }()
-	delay, second, copies := e.n.snapshotFate(e.id, to)
-	delay += fate.Delay
-	if fate.Lose {
-		copies = 0
-	}
-	body, size, err := self.OpenSnapshot(m.GetSnapshot().GetMetadata().GetIndex())
-	if err != nil {
-		return
-	}
-	defer body.Close()
-	time.Sleep(delay + e.n.pace(e.id, to, size))
-	target := e.n.member(to)
-	if target == nil || !e.n.bodies() {
-		return
-	}
-	var r io.Reader = body
-	if copies == 0 {
-		r = io.MultiReader(io.LimitReader(body, size/2), failingReader{})
-	}
-	if copies > 1 {
-		if again, _, err := self.OpenSnapshot(m.GetSnapshot().GetMetadata().GetIndex()); err == nil {
-			e.n.wg.Go(func() {
-				defer again.Close()
-				time.Sleep(second)
-				_ = receive(target, proto.Clone(m).(*raftpb.Message), again)
-			})
-		}
-	}
-	ok = receive(target, m, r) == nil
-}
-
-func receive(target Receiver, m *raftpb.Message, body io.Reader) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return target.ReceiveSnapshot(ctx, m, body)
-}
-
-// pace is how long the body of a snapshot is on its way.
-func (n *Network) pace(from, to uint64, size int64) time.Duration {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if rate := n.links[[2]uint64{from, to}].BytesPerSecond; rate > 0 {
-		return time.Duration(size) * time.Second / time.Duration(rate)
-	}
-	return time.Duration(size/1024) * time.Millisecond
-}
-
-// FetchSnapshot carries a body the other way. What is asked and what comes back
-// can each be lost.
-func (e *endpoint) FetchSnapshot(ctx context.Context, from, index uint64) (io.ReadCloser, error) {
-	delay, copies := e.n.fate(e.id, from)
-	time.Sleep(delay)
-	source := e.n.member(from)
-	if e.self() == nil || !e.knows(from) || source == nil || copies == 0 || !e.n.bodies() {
-		return nil, errLost
-	}
-	body, size, err := source.OpenSnapshot(index)
-	if err != nil {
-		return nil, err
-	}
-	delay, copies = e.n.fate(from, e.id)
-	time.Sleep(delay + time.Duration(size/1024)*time.Millisecond)
-	e.n.mu.Lock()
-	e.n.fetched++
-	e.n.mu.Unlock()
-	if e.n.member(from) != source {
-		return nil, errLost // it has died meanwhile
-	}
-	if copies == 0 {
-		return readCloser{io.MultiReader(io.LimitReader(body, size/2), failingReader{}), body}, nil
-	}
-	return body, ctx.Err()
-}
-
-type readCloser struct {
-	io.Reader
-	io.Closer
-}
-
-type failingReader struct{}
-
-func (failingReader) Read([]byte) (int, error) { return 0, errLost }
 
 func (e *endpoint) Forward(ctx context.Context, to uint64, req []byte) ([]byte, bool, error) {
 	if e.self() == nil || !e.knows(to) || e.n.member(to) == nil {
