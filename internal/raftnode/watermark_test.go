@@ -34,7 +34,9 @@ func TestWatermarkFile(t *testing.T) {
 	// Nothing is written when nothing has changed.
 	must(t, os.Remove(path))
 	must(t, w.raise(mark{index: 4, term: 3, vote: 1}))
-	read(markMissing, mark{})
+	w = read(markMissing, mark{})
+	must(t, w.raise(full))
+	read(markWhole, full)
 
 	// Longer than it should be, and torn, at every byte.
 	b, err := os.ReadFile(path)
