@@ -44,6 +44,8 @@ var allowed = map[string][]string{
 	module + "/client":    {},
 	module + "/test":      {module + "/client"},
 	module + "/test/bare": {},
+	// What checks a run knows of kvd what its API and its commands tell.
+	module + "/test/chaos/history": {},
 }
 
 // outside says what each package may know of the world: rules over its direct
