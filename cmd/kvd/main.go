@@ -7,7 +7,7 @@
 //	httpapi → kvstore.DB → raftLog (adapter) → raftnode.Node ⇄ transport.Transport
 //
 // The other commands work on files while no member runs: doctor, snapshot
-// inspect, restore and recover.
+// inspect, restore, recover and debug dump-log.
 //
 // Goroutines of the package: one per part that runs (peer server, transport,
 // raft node, disk space, retention, expiry, client server; each is joined before
@@ -70,7 +70,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServeCommand(), newDoctorCommand(), newSnapshotCommand(), newRestoreCommand(), newRecoverCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newSnapshotCommand(), newRestoreCommand(), newRecoverCommand(), newDebugCommand(), newVersionCommand())
 	return root
 }
 
