@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	module + "/test/bare": {},
 	// What checks a run knows of kvd what its API and its commands tell.
 	module + "/test/chaos/history": {},
+	module + "/test/chaos/check":   {module + "/test/chaos/history"},
 }
 
 // outside says what each package may know of the world: rules over its direct

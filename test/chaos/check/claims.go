@@ -1,0 +1,282 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"kvd/test/chaos/history"
+)
+
+// claims say which operation is which command of the log.
+type claims struct {
+	result Result
+	// byRevision is who made a revision: an operation that was answered so, or one
+	// of unknown outcome that asked for just that.
+	byRevision map[uint64]*history.Op
+	revision   map[*history.Op]uint64
+	lease      map[string]*history.Op // who was granted it
+
+	asked map[string][]*group // by signature
+	puts  map[string][]*group // by key and value alone
+}
+
+// group is operations that stand for one request: those of one idempotency key, or
+// a single one.
+type group struct {
+	ops  []*history.Op
+	used bool
+}
+
+func (g *group) ids() (ids []int64) {
+	for _, o := range g.ops {
+		ids = append(ids, o.ID)
+	}
+	return ids
+}
+
+// has reports whether one of the operations has an outcome.
+func (g *group) has(want history.Outcome) bool {
+	return slices.ContainsFunc(g.ops, func(o *history.Op) bool { return o.Outcome == want })
+}
+
+// Writes checks that every acknowledged write is in the log, at the revision that
+// was answered and once, and that the log has nothing that nobody asked for, or
+// that surely did not happen.
+func Writes(run *Run) Result { return run.claim().result }
+
+func (run *Run) claim() *claims {
+	if run.claims == nil {
+		run.claims = newClaims(run)
+	}
+	return run.claims
+}
+
+func newClaims(run *Run) *claims {
+	c := &claims{
+		result:     Result{Check: "writes"},
+		byRevision: make(map[uint64]*history.Op), revision: make(map[*history.Op]uint64), lease: make(map[string]*history.Op),
+		asked: make(map[string][]*group), puts: make(map[string][]*group),
+	}
+	answered := c.answers(run)
+	keyed := make(map[string]*group)
+	for _, o := range run.History.Ops {
+		if !writes(o) {
+			continue
+		}
+		c.result.Judged++
+		s := signOp(o)
+		if g := keyed[s]; g != nil && o.IdempotencyKey != "" {
+			g.ops = append(g.ops, o)
+			continue
+		}
+		g := &group{ops: []*history.Op{o}}
+		c.asked[s] = append(c.asked[s], g)
+		if o.Kind == history.Put || o.Kind == history.Increment {
+			bare := sign(o.Key, o.Value)
+			c.puts[bare] = append(c.puts[bare], g)
+		}
+		if o.IdempotencyKey != "" {
+			keyed[s] = g
+		}
+	}
+	for _, rev := range run.Replay.Revs {
+		c.explain(run, rev, answered[rev.Revision])
+	}
+	c.grants(run)
+	c.lost(run)
+	return c
+}
+
+// answers are the operations that say that they made a revision, by that.
+func (c *claims) answers(run *Run) map[uint64][]*history.Op {
+	answered := make(map[uint64][]*history.Op)
+	for _, o := range run.History.Ops {
+		if writes(o) && changed(o) && o.Revision > 0 {
+			answered[o.Revision] = append(answered[o.Revision], o)
+		}
+	}
+	for revision, ops := range answered {
+		for _, o := range ops[1:] {
+			if o.IdempotencyKey == "" || o.IdempotencyKey != ops[0].IdempotencyKey {
+				c.result.fail(Violation{What: fmt.Sprintf("two writes were answered with revision %d", revision),
+					Ops: []int64{ops[0].ID, o.ID}, Revision: revision})
+			}
+		}
+	}
+	return answered
+}
+
+// explain finds who asked for what made a revision.
+func (c *claims) explain(run *Run, rev *Rev, answered []*history.Op) {
+	if rev.Command == nil {
+		c.explainChanges(run, rev, answered)
+		return
+	}
+	mine := rev.Command.Kind != "expire" && slices.ContainsFunc(rev.Changes, func(v *Version) bool { return run.mine(v.Key) })
+	s := signCommand(rev.Command)
+	right := false
+	for _, o := range answered {
+		if signOp(o) != s {
+			c.result.fail(Violation{What: fmt.Sprintf("%s was answered with revision %d, which is of another command: %s", describe(o), rev.Revision, rev.Command),
+				Ops: []int64{o.ID}, Revision: rev.Revision})
+			continue
+		}
+		right = true
+		c.note(o, rev.Revision)
+		for _, g := range c.asked[s] {
+			g.used = g.used || slices.Contains(g.ops, o)
+		}
+	}
+	if !right && mine {
+		c.attribute(rev, c.asked[s], rev.Command.String())
+	}
+}
+
+// attribute finds who asked for a revision that nobody was answered with.
+func (c *claims) attribute(rev *Rev, groups []*group, what string) {
+	var twice, refused, failed *group
+	for _, g := range groups {
+		// An operation that was answered is in the log at its own revision, if
+		// that is known; one of unknown outcome may be anywhere, once.
+		own := slices.ContainsFunc(g.ops, func(o *history.Op) bool { return o.Outcome == history.OK && (o.Revision > 0 || !changed(o)) })
+		switch {
+		case own && !changed(g.ops[0]):
+			refused = g
+		case own || g.used:
+			twice = g
+		case g.has(history.Unknown) || g.has(history.OK):
+			g.used = true
+			c.note(g.ops[0], rev.Revision)
+			return
+		default:
+			failed = g
+		}
+	}
+	v := Violation{Revision: rev.Revision}
+	switch {
+	case failed != nil:
+		v.What = fmt.Sprintf("%s surely did not happen, and made revision %d", describe(failed.ops[0]), rev.Revision)
+		v.Ops = failed.ids()
+	case refused != nil:
+		v.What = fmt.Sprintf("%s was answered that it changed nothing, and made revision %d", describe(refused.ops[0]), rev.Revision)
+		v.Ops = refused.ids()
+	case twice != nil:
+		v.What = fmt.Sprintf("%s was applied again at revision %d", describe(twice.ops[0]), rev.Revision)
+		v.Ops = twice.ids()
+	default:
+		v.What = fmt.Sprintf("nobody asked for revision %d: %s", rev.Revision, what)
+	}
+	c.result.fail(v)
+}
+
+func (c *claims) note(o *history.Op, revision uint64) {
+	c.byRevision[revision] = o
+	c.revision[o] = revision
+}
+
+// explainChanges does what it can without the command: what was answered with the
+// revision must have changed just this.
+func (c *claims) explainChanges(run *Run, rev *Rev, answered []*history.Op) {
+	for _, o := range answered {
+		if what := mismatch(o, rev); what != "" {
+			c.result.fail(Violation{What: fmt.Sprintf("%s was answered with revision %d, which %s", describe(o), rev.Revision, what),
+				Ops: []int64{o.ID}, Revision: rev.Revision})
+			continue
+		}
+		c.note(o, rev.Revision)
+		for _, g := range c.asked[signOp(o)] {
+			g.used = g.used || slices.Contains(g.ops, o)
+		}
+	}
+	if len(answered) > 0 || len(rev.Changes) != 1 {
+		return
+	}
+	v := rev.Changes[0]
+	if v.Type != "put" || !run.mine(v.Key) {
+		return
+	}
+	c.result.Skipped++
+	// The condition and the idempotency key are not known here.
+	c.attribute(rev, c.puts[sign(v.Key, v.Value)], fmt.Sprintf("%q = %q", v.Key, v.Value))
+}
+
+// mismatch says what a revision changed other than an operation asked for.
+func mismatch(o *history.Op, rev *Rev) string {
+	first := rev.Changes[0]
+	switch o.Kind {
+	case history.Put, history.Increment:
+		if len(rev.Changes) != 1 || first.Type != "put" || first.Key != o.Key || first.Value != o.Value {
+			return fmt.Sprintf("made %d changes, the first of them a %s of %q = %q", len(rev.Changes), first.Type, first.Key, first.Value)
+		}
+	case history.Delete:
+		if len(rev.Changes) != 1 || first.Type != "delete" || first.Key != o.Key {
+			return fmt.Sprintf("made %d changes, the first of them a %s of %q", len(rev.Changes), first.Type, first.Key)
+		}
+	case history.DeletePrefix, history.Revoke:
+		if uint64(len(rev.Changes)) != o.Deleted || first.Type != "delete" {
+			return fmt.Sprintf("made %d changes, the first of them a %s", len(rev.Changes), first.Type)
+		}
+	}
+	return ""
+}
+
+// grants finds who was granted a lease.
+func (c *claims) grants(run *Run) {
+	granted := make(map[string]bool)
+	for _, a := range run.Replay.Commands {
+		if a.Kind == "grant" && a.Result.Code == "lease granted" && !a.Result.Replayed {
+			granted[a.Result.Lease] = true
+		}
+	}
+	for _, o := range run.History.Ops {
+		if o.Kind != history.Grant || o.Outcome != history.OK || o.Lease == "" {
+			continue
+		}
+		if old := c.lease[o.Lease]; old != nil && (o.IdempotencyKey == "" || old.IdempotencyKey != o.IdempotencyKey) {
+			c.result.failf([]int64{old.ID, o.ID}, "two grants were answered with lease %s", o.Lease)
+		}
+		c.lease[o.Lease] = o
+		if !granted[o.Lease] && run.Replay.Complete {
+			c.result.failf([]int64{o.ID}, "lease %s was granted, and is not in the log", o.Lease)
+		}
+		for _, g := range c.asked[signOp(o)] {
+			g.used = g.used || slices.Contains(g.ops, o)
+		}
+	}
+}
+
+// lost finds acknowledged writes that are not in the log.
+func (c *claims) lost(run *Run) {
+	for _, o := range run.History.Ops {
+		if !writes(o) || !changed(o) {
+			continue
+		}
+		switch {
+		case o.Revision == 0 && !c.isUsed(o):
+			c.result.failf([]int64{o.ID}, "%s was acknowledged, and is not in the log", describe(o))
+		case o.Revision > run.Replay.Last:
+			c.result.fail(Violation{What: fmt.Sprintf("%s was acknowledged at revision %d, and the log ends at %d", describe(o), o.Revision, run.Replay.Last),
+				Ops: []int64{o.ID}, Revision: o.Revision})
+		case o.Revision > 0 && o.Revision <= run.Replay.From:
+			c.result.Skipped++
+		}
+	}
+}
+
+func (c *claims) isUsed(o *history.Op) bool {
+	return slices.ContainsFunc(c.asked[signOp(o)], func(g *group) bool { return g.used && slices.Contains(g.ops, o) })
+}
+
+// describe is an operation in few words.
+func describe(o *history.Op) string {
+	s := fmt.Sprintf("%s %d", o.Kind, o.ID)
+	switch {
+	case o.Key != "":
+		s += fmt.Sprintf(" of %q", o.Key)
+	case o.Prefix != "":
+		s += fmt.Sprintf(" of prefix %q", o.Prefix)
+	case o.Lease != "":
+		s += " of lease " + o.Lease
+	}
+	return s
+}
