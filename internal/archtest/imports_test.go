@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	// What checks a run knows of kvd what its API and its commands tell.
 	module + "/test/chaos/history": {},
 	module + "/test/chaos/check":   {module + "/test/chaos/history"},
+	module + "/test/mutants":       {},
 }
 
 // outside says what each package may know of the world: rules over its direct

@@ -191,7 +191,7 @@ func TestStorageErrorEndsTheMember(t *testing.T) {
 	n, stop := start(t, singleConfig(), newTestMachine(), &failingStorage{Storage: d, left: 5})
 	ctx := within(t, time.Minute)
 	acked := 0
-	for {
+	for acked <= 5 {
 		_, err := n.Propose(ctx, []byte("x"))
 		if err != nil {
 			if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrStopped) {

@@ -1,0 +1,44 @@
+package main
+
+// state is about what the state machine does with an entry, and about time.
+var state = []Mutant{
+	{
+		Name:   "clock-in-apply",
+		Breaks: "the state goes by the clock of the member that applies: the same log leads to different states",
+		Edits: []Edit{
+			{"internal/kvstore/apply.go", "\ts.clock = max(s.clock, clock)\n\ts.forget", "\ts.clock = max(s.clock, time.Duration(time.Now().UnixNano()))\n\ts.forget"},
+		},
+		Checks: []Check{unit("kvstore", "TestGoldenLog TestMachineAgainstModel"), simulation()},
+	},
+	{
+		Name:   "old-leader-expires",
+		Breaks: "what is due is decided by the leader that asks and not where its command is applied: an old one ends what was kept alive meanwhile",
+		Edits: []Edit{{"internal/kvstore/expire.go",
+			"> s.clock || n >= expireMost {", "> s.clock && n > 0 || n >= expireMost {"}},
+		Checks: []Check{unit("kvstore", "TestLeases TestTTL"), binary("TestLeases")},
+	},
+	{
+		Name:   "clock-jumps-with-leader",
+		Breaks: "a member that hears of a new leader keeps a reckoning of the log's clock that is ahead of it: when it leads itself, leases end early",
+		Edits: []Edit{{"internal/raftnode/clock.go",
+			"\tif by != c.by || stamp > c.nowLocked() {", "\tif stamp > c.nowLocked() {"}},
+		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader")},
+	},
+	{
+		Name:   "lease-ends-while-kept",
+		Breaks: "a renewal is confirmed and does not put the deadline off",
+		Edits: []Edit{{"internal/kvstore/lease.go",
+			"\tl.Deadline = after(s.clock, l.TTL)\n\ts.setLease(l)\n\treturn Result{Code: LeaseKept",
+			"\treturn Result{Code: LeaseKept"}},
+		Checks: []Check{unit("kvstore", "TestLeases"), binary("TestLeases")},
+	},
+	{
+		Name:   "entry-applied-twice",
+		Breaks: "entries that a restored snapshot holds already are applied once more",
+		Edits: []Edit{
+			{"internal/raftnode/applier.go", "\t\tif e.GetIndex() <= a.index {\n\t\t\tcontinue // before the snapshot that was restored\n\t\t}\n", ""},
+			{"internal/kvstore/apply.go", "\tif index <= s.index {\n", "\tif index == 0 {\n"},
+		},
+		Checks: []Check{unit("kvstore", "TestApplyRefusesEntriesTwice"), simulation()},
+	},
+}

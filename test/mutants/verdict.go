@@ -1,0 +1,59 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+)
+
+// verdict is what a run of tests came to.
+type verdict struct {
+	kind   outcome
+	test   string // the first that failed
+	reason string // its first complaint, or why the run says nothing
+}
+
+type outcome int
+
+const (
+	passed outcome = iota
+	failed         // as tests fail: this is how a mutant is caught
+	broken         // it says nothing about the code under test
+)
+
+var (
+	failLine  = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+	complaint = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.*)$`)
+	crash     = regexp.MustCompile(`(?m)^(?:panic|fatal error): (.*)$`)
+)
+
+// judge reads the output of a test binary that was run without -test.v.
+func judge(output string, exit int) verdict {
+	if strings.Contains(output, "panic: test timed out after") {
+		return verdict{kind: broken, reason: "it took too long"}
+	}
+	if exit == 0 {
+		if strings.Contains(output, "testing: warning: no tests to run") {
+			return verdict{kind: broken, reason: "there is no such test"}
+		}
+		return verdict{kind: passed}
+	}
+	v := verdict{kind: failed}
+	if m := failLine.FindStringSubmatch(output); m != nil {
+		v.test = m[1]
+	}
+	c := crash.FindStringSubmatch(output)
+	switch m := complaint.FindStringSubmatch(output); {
+	case c != nil:
+		v.reason = "panic: " + c[1] // a panic ends the process: it comes with no complaint of its own
+	case m != nil && v.test != "":
+		v.reason = m[1]
+	case v.test == "":
+		v.kind, v.reason = broken, "it ended without a verdict: "+lastLine(output)
+	}
+	return v
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}

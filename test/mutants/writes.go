@@ -1,0 +1,50 @@
+package main
+
+// writes is about the outcome of writes.
+var writes = []Mutant{
+	{
+		Name:   "no-idempotency-check",
+		Breaks: "a write that is made again under its idempotency key is applied again",
+		Edits: []Edit{{"internal/kvstore/request.go",
+			"\tif it := s.requests.find(cmd.key); it != nil {\n\t\tx := recordOf(it)\n\t\tif x.sum",
+			"\tif it := s.requests.find(cmd.key); it != nil && cmd.size < 0 {\n\t\tx := recordOf(it)\n\t\tif x.sum"}},
+		Checks: []Check{unit("kvstore", "TestRequests"), binary("TestIncrements")},
+	},
+	{
+		Name:   "condition-before-proposal",
+		Breaks: "a condition is judged by the state of the member that is asked, before the proposal: two writers both win",
+		Edits: []Edit{{"internal/kvstore/db.go",
+			"\treturn db.propose(ctx, encodeWrite(commandPut, key, value, o), o.IdempotencyKey)",
+			"\tit, revision := db.machine.read(key)\n\tif !o.Condition.holds(it) {\n\t\treturn (&state{revision: revision}).unchanged(ConditionFailed, it), nil\n\t}\n\to.Condition = Condition{}\n" +
+				"\treturn db.propose(ctx, encodeWrite(commandPut, key, value, o), o.IdempotencyKey)"}},
+		Checks: []Check{unit("kvstore", "TestConditionIsJudgedByTheLog"), simulation()},
+	},
+	{
+		Name:   "retry-of-unknown",
+		Breaks: "commands whose answer from the leader was lost are sent once more, although they may have been applied",
+		Edits: []Edit{{"internal/raftnode/forward.go",
+			"\tif !sent {\n\t\treturn props\n", "\tif !sent || err != nil {\n\t\treturn props\n"}},
+		Checks: []Check{unit("raftnode", "TestForwardedOutcomes"), simulation()},
+	},
+	{
+		Name:   "unknown-told-as-lost",
+		Breaks: "a write that is under way when its caller's time is up is told as surely not applied",
+		Edits: []Edit{{"internal/raftnode/node.go",
+			"\t\treturn none, ErrOutcomeUnknown\n", "\t\treturn none, ErrNoLeader\n"}},
+		Checks: []Check{unit("raftnode", "TestWithoutLeader"), scripted("TestDeposedLeader"), simulation()},
+	},
+	{
+		Name:   "snapshot-hides-outcome",
+		Breaks: "a write that lies below an installed snapshot, and may be in it, is told as surely not applied",
+		Edits: []Edit{{"internal/raftnode/applier.go",
+			"\t\tf.fail(ErrOutcomeUnknown)\n\t}\n\ta.n.applied.advance", "\t\tf.fail(ErrNoLeader)\n\t}\n\ta.n.applied.advance"}},
+		Checks: []Check{scripted("TestOutcomeBelowASnapshot"), simulation()},
+	},
+	{
+		Name:   "results-to-wrong-waiter",
+		Breaks: "the results of an entry of many commands are handed out in the wrong order",
+		Edits: []Edit{{"internal/raftnode/applier.go",
+			"p.finish(results[i], nil)", "p.finish(results[len(results)-1-i], nil)"}},
+		Checks: []Check{unit("raftnode", "TestResultsOfABatch"), simulation()},
+	},
+}
