@@ -16,7 +16,7 @@ import (
 )
 
 // runLimit ends a run that does not end by itself.
-const runLimit = 4 * time.Minute
+const runLimit = 2 * time.Minute
 
 // workshop builds trees, mutated or not, and runs tests of them.
 type workshop struct {

@@ -20,7 +20,7 @@
 // layer catches in every run survives, and the command ends with exit code 1.
 //
 //	go run ./test/mutants [-run REGEXP] [-layer unit,scripted] [-runs 3]
-//	    [-seed 1] [-seeds 200] [-json FILE]
+//	    [-seed 1] [-seeds 100] [-json FILE]
 //
 // It prints a table in Markdown, and what it does on the way to stderr.
 package main

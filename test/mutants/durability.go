@@ -95,6 +95,18 @@ var durability = []Mutant{
 		Edits: []Edit{{"internal/raftnode/disklog.go",
 			"\t\tif e.GetIndex() <= d.saved.index {\n\t\t\tif err := d.mark.lower(e.GetIndex() - 1); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n\t\t\tbreak\n\t\t}",
 			"\t\tif e.GetIndex() <= d.saved.index {\n\t\t\tbreak\n\t\t}"}},
-		Checks: []Check{unit("raftnode", "TestWatermarkFollowsTruncation TestWatermarkFile")},
+		Checks: []Check{unit("raftnode", "TestWatermarkIsNeverAhead")},
+	},
+	{
+		Name:   "mark-before-log",
+		Breaks: "two steps of the persist order are swapped: the watermark promises entries before the log is written, and a sound directory is refused",
+		Edits: []Edit{
+			{"internal/raftnode/disklog.go",
+				"\tif err := d.wal.Save(hs, ents); err != nil {\n\t\treturn err\n\t}\n", ""},
+			{"internal/raftnode/disklog.go",
+				"\tif !voted && len(ents) == 0 {\n\t\treturn nil // a commit index alone is not synced\n\t}\n\treturn d.mark.raise(d.saved)",
+				"\tif voted || len(ents) > 0 {\n\t\tif err := d.mark.raise(d.saved); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn d.wal.Save(hs, ents)"},
+		},
+		Checks: []Check{unit("raftnode", "TestWatermarkIsNeverAhead")},
 	},
 }

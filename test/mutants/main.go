@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o options
 	fs.IntVar(&o.runs, "runs", 3, "in how many runs, each with another seed, a layer must catch a mutant")
 	fs.Uint64Var(&o.seed, "seed", 1, "the first seed")
-	fs.Uint64Var(&o.seeds, "seeds", 200, "simulations tried before one counts as not caught")
+	fs.Uint64Var(&o.seeds, "seeds", 100, "simulations tried before one counts as not caught")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {

@@ -23,13 +23,18 @@ const (
 var (
 	failLine  = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 	complaint = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.*)$`)
+	hung      = regexp.MustCompile(`(?m)^\s+running tests:\n\s+(\S+)`)
 	crash     = regexp.MustCompile(`(?m)^(?:panic|fatal error): (.*)$`)
 )
 
 // judge reads the output of a test binary that was run without -test.v.
 func judge(output string, exit int) verdict {
 	if strings.Contains(output, "panic: test timed out after") {
-		return verdict{kind: broken, reason: "it took too long"}
+		v := verdict{kind: broken, reason: "it did not end in time"}
+		if m := hung.FindStringSubmatch(output); m != nil {
+			v.test = m[1]
+		}
+		return v
 	}
 	if exit == 0 {
 		if strings.Contains(output, "testing: warning: no tests to run") {

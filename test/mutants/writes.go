@@ -38,7 +38,7 @@ var writes = []Mutant{
 		Breaks: "a write that lies below an installed snapshot, and may be in it, is told as surely not applied",
 		Edits: []Edit{{"internal/raftnode/applier.go",
 			"\t\tf.fail(ErrOutcomeUnknown)\n\t}\n\ta.n.applied.advance", "\t\tf.fail(ErrNoLeader)\n\t}\n\ta.n.applied.advance"}},
-		Checks: []Check{scripted("TestOutcomeBelowASnapshot"), simulation()},
+		Checks: []Check{unit("raftnode", "TestOutcomeBelowASnapshot"), simulation()},
 	},
 	{
 		Name:   "results-to-wrong-waiter",
