@@ -40,10 +40,12 @@ var allowed = map[string][]string{
 	internal + "clustertest": {
 		internal + "kvstore", internal + "raftnode", internal + "transport",
 	},
-	internal + "archtest": {},
-	module + "/client":    {},
-	module + "/test":      {module + "/client"},
-	module + "/test/bare": {},
+	internal + "archtest":      {},
+	module + "/client":         {},
+	module + "/test":           {module + "/client"},
+	module + "/test/bare":      {},
+	module + "/test/daemon":    {module + "/client"},
+	module + "/test/powerfail": {module + "/client", module + "/test/daemon"},
 	// What checks a run knows of kvd what its API and its commands tell.
 	module + "/test/chaos/history": {},
 	module + "/test/chaos/check":   {module + "/test/chaos/history"},
