@@ -38,7 +38,8 @@ type Cluster interface {
 	// LogClock is the log's clock now: never behind what this member has applied,
 	// and on the leader what the next entry would carry. It does not block.
 	LogClock() time.Duration
-	// Ready is nil when this member may be sent requests. It does not block.
+	// Ready is nil when this member may be sent requests, unless its Guard says
+	// otherwise. It does not block.
 	Ready() error
 }
 

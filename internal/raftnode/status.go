@@ -110,13 +110,11 @@ func (n *Node[R]) Staleness() (time.Duration, bool) {
 }
 
 // Ready returns nil when this member serves: its disk answers, it knows a leader,
-// and has since its start caught up with what was acknowledged before.
+// and has since its start caught up with what was acknowledged before. Whether what
+// it holds may be shown is another question: see Diverged.
 func (n *Node[R]) Ready() error {
 	if d, stalled := n.diskStall(); stalled {
 		return fmt.Errorf("disk has not answered for %v", d.Round(100*time.Millisecond))
-	}
-	if err := n.Diverged(); err != nil {
-		return err
 	}
 	if n.view.Load().leader == raft.None {
 		return ErrNoLeader
