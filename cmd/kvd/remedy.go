@@ -36,10 +36,14 @@ func remedy(u *raftnode.Unusable, serve serveCommand) string {
 		via = cmp.Or(serve.join, anyMember)
 	}
 	replace := serve.inPlaceOf(id, via, u.Dir)
-	if others := serve.join != "" || serve.cluster; alone(u, self) || len(u.Members) == 0 && !others {
-		return fmt.Sprintf("no other member is known: begin again from %s; if there are other members after all, replace this one%s: %s", restoreFrom(u), blanks(id, via), replace)
+	blanks := blanks(id, via)
+	switch {
+	case alone(u, self):
+		return fmt.Sprintf("no other member is known: begin again from %s; if there are other members after all, replace this one%s: %s", restoreFrom(u), blanks, replace)
+	case len(u.Members) == 0 && serve.join == "" && !serve.cluster:
+		return fmt.Sprintf("if this was the only member of its cluster, begin again from %s; if not, replace it%s: %s", restoreFrom(u), blanks, replace)
 	}
-	return fmt.Sprintf("to replace this member%s: %s", blanks(id, via), replace)
+	return fmt.Sprintf("to replace this member%s: %s", blanks, replace)
 }
 
 // blanks explains what has to be filled in.

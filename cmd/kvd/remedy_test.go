@@ -125,8 +125,8 @@ func TestRemedyText(t *testing.T) {
 		want  string
 	}{
 		{"nothing known", unknown, likelyServe(unknown),
-			"no other member is known: begin again from a snapshot, if you have one: kvd restore FILE --data-dir '" + dir + ".new'; if there are other members after all, " +
-				"replace this one (ANY-MEMBER is the host and port at which another one serves clients, ID is its id, as GET /v1/members tells there): " +
+			"if this was the only member of its cluster, begin again from a snapshot, if you have one: kvd restore FILE --data-dir '" + dir + ".new'; if not, " +
+				"replace it (ANY-MEMBER is the host and port at which another one serves clients, ID is its id, as GET /v1/members tells there): " +
 				"curl --fail-with-body -X DELETE http://ANY-MEMBER/v1/members/ID && kvd serve --join http://ANY-MEMBER --data-dir '" + dir + ".new'"},
 		{"the command line knows a founder", unknown, serveCommand{id: sameServe(founder).id, cluster: sameServe(founder).cluster},
 			"to replace this member (ANY-MEMBER is the host and port at which another one serves clients): " +
