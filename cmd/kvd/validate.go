@@ -213,7 +213,7 @@ func (c *config) level() zapcore.Level {
 func (c *config) warnings() []string {
 	var w []string
 	if n := len(c.founders); n > 0 && n%2 == 0 {
-		w = append(w, fmt.Sprintf("%d founding members tolerate no more failures than %d; an odd number is better", n, n-1))
+		w = append(w, fmt.Sprintf("%d founding members tolerate no more failures than %d would; an odd number is better", n, n-1))
 	}
 	if c.ReadOnlyOption == readLeaseBased {
 		w = append(w, "--read-only-option lease-based: a leader that is cut off from the others serves stale reads until it notices")
