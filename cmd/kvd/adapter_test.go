@@ -24,7 +24,7 @@ var (
 )
 
 func TestTranslate(t *testing.T) {
-	for _, tt := range []struct{ from, to error }{
+	tests := []struct{ from, to error }{
 		{raftnode.ErrNoLeader, kvstore.ErrNoLeader},
 		{raftnode.ErrStopped, kvstore.ErrStopping},
 		{raftnode.ErrOverloaded, kvstore.ErrOverloaded},
@@ -35,7 +35,16 @@ func TestTranslate(t *testing.T) {
 		{raftnode.ErrWouldLoseQuorum, httpapi.ErrWouldLoseQuorum},
 		{raftnode.ErrConfigChangePending, httpapi.ErrConfigChangePending},
 		{raftnode.ErrBadMember, httpapi.ErrBadMember},
-	} {
+		{raftnode.ErrLearnerNotReady, httpapi.ErrLearnerNotReady},
+		{raftnode.ErrNotVoter, httpapi.ErrNotVoter},
+		{raftnode.ErrNoSnapshot, httpapi.ErrNoSnapshot},
+		{raftnode.ErrDiskFull, kvstore.ErrNoSpace},
+		{raftnode.ErrDiverged, httpapi.ErrDiverged},
+	}
+	if len(tests) != len(translations) {
+		t.Errorf("%d of %d translations are looked at", len(tests), len(translations))
+	}
+	for _, tt := range tests {
 		wrapped := fmt.Errorf("term 7: %w", tt.from)
 		got := translate(wrapped)
 		if !errors.Is(got, tt.to) || !errors.Is(got, tt.from) || got.Error() != wrapped.Error() {
