@@ -195,6 +195,27 @@ func TestLongScans(t *testing.T) {
 	}
 }
 
+// TestOwnEntriesArePlaced: an entry of this package's own is known by its place in the
+// log at once, so that it is forgotten when another takes the place.
+func TestOwnEntriesArePlaced(t *testing.T) {
+	d, err := OpenDisk(t.TempDir(), nil)
+	must(t, err)
+	n, stop := start(t, singleConfig(), newTestMachine(), d)
+	must(t, n.ReadBarrier(within(t, 10*time.Second)))
+	index, err := ask(within(t, 10*time.Second), n, func(l *loop[int]) (uint64, error) {
+		f, err := l.proposeOwn(kindVerdict, []byte("{}"))
+		if err != nil {
+			return 0, err
+		}
+		return f.index, nil
+	})
+	if err != nil || index == 0 {
+		t.Errorf("placed at %d, %v", index, err)
+	}
+	must(t, stop())
+	kill(d)
+}
+
 // TestPayloadGolden: entries of older versions are in logs for ever.
 func TestPayloadGolden(t *testing.T) {
 	for path, c := range map[string]struct{ value, empty any }{

@@ -227,17 +227,22 @@ func (n *Node[R]) proposeOwn(ctx context.Context, kind byte, payload any) (*inFl
 			return nil, err
 		}
 	}
-	return ask(ctx, n, func(l *loop[R]) (*inFlight[R], error) {
-		if !l.leading() {
-			return nil, errNotLeader
-		}
-		f := &inFlight[R]{id: l.nextID(), done: make(chan error, 1)}
-		h := entryHeader{kind: kind, id: f.id, clock: n.clock.now()}
-		n.inFlight.add(f)
-		if err := l.rn.Propose(append(h.append(nil), b...)); err != nil {
-			n.inFlight.take(f.id)
-			return nil, errNotLeader // a transfer of leadership is under way
-		}
-		return f, nil
-	})
+	return ask(ctx, n, func(l *loop[R]) (*inFlight[R], error) { return l.proposeOwn(kind, b) })
+}
+
+func (l *loop[R]) proposeOwn(kind byte, payload []byte) (*inFlight[R], error) {
+	if !l.leading() {
+		return nil, errNotLeader
+	}
+	f := &inFlight[R]{id: l.nextID(), done: make(chan error, 1)}
+	h := entryHeader{kind: kind, id: f.id, clock: l.n.clock.now()}
+	l.n.inFlight.add(f)
+	if err := l.rn.Propose(append(h.append(nil), payload...)); err != nil {
+		l.n.inFlight.take(f.id)
+		return nil, errNotLeader // a transfer of leadership is under way
+	}
+	// Its place in the log shows now, or never: should this member cease to lead
+	// before the next Ready, apply could not tell that the entry is lost.
+	l.handleReady()
+	return f, nil
 }
