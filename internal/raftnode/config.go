@@ -67,7 +67,8 @@ type Config struct {
 
 	// VerifyEvery is the time between two comparisons of all members' states;
 	// 30s. Less than 0: only Verify makes one. A member that differs is found
-	// within twice this time, and two thirds of it for those that do not answer.
+	// within twice this time, and two thirds of it for those that do not answer;
+	// later where a state takes longer than that to hash.
 	VerifyEvery time.Duration
 
 	Logger *zap.Logger // none: silent
