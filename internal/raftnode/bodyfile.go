@@ -67,7 +67,7 @@ func writeBodyPieces(f *os.File, r io.Reader) error {
 	}
 }
 
-// bodyFiles are the bodies that are being read, and those that are being given
+// bodyFiles are the bodies that are being read, and the files that are being given
 // up: one that is read keeps all its bytes until its last reader has closed it.
 type bodyFiles struct {
 	mu      sync.Mutex

@@ -127,7 +127,8 @@ func (d *Disk) removeSegments(index uint64) error {
 		if next > index {
 			return nil
 		}
-		if err := os.Remove(filepath.Join(d.path("wal"), names[i])); err != nil {
+		// wal is waiting: several segments, deleted whole, cost it tens of milliseconds.
+		if err := d.bodies.drop(filepath.Join(d.path("wal"), names[i])); err != nil {
 			return err
 		}
 		d.lg.Debug("WAL segment removed", zap.String("name", names[i]))
