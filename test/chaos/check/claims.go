@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"kvd/test/chaos/history"
 )
@@ -17,7 +18,10 @@ type claims struct {
 	lease      map[string]*history.Op // who was granted it
 
 	asked map[string][]*group // by signature
-	puts  map[string][]*group // by key and value alone
+	// For revisions of which the command is not known: by key and value of what is
+	// put, by key of what is deleted, by lease of what is revoked.
+	puts, deletes, revokes map[string][]*group
+	prefixes               []*group // what deletes by prefix
 }
 
 // group is operations that stand for one request: those of one idempotency key, or
@@ -55,7 +59,7 @@ func newClaims(run *Run) *claims {
 	c := &claims{
 		result:     Result{Check: "writes"},
 		byRevision: make(map[uint64]*history.Op), revision: make(map[*history.Op]uint64), lease: make(map[string]*history.Op),
-		asked: make(map[string][]*group), puts: make(map[string][]*group),
+		asked: make(map[string][]*group), puts: make(map[string][]*group), deletes: make(map[string][]*group), revokes: make(map[string][]*group),
 	}
 	answered := c.answers(run)
 	keyed := make(map[string]*group)
@@ -71,10 +75,7 @@ func newClaims(run *Run) *claims {
 		}
 		g := &group{ops: []*history.Op{o}}
 		c.asked[s] = append(c.asked[s], g)
-		if o.Kind == history.Put || o.Kind == history.Increment {
-			bare := sign(o.Key, o.Value)
-			c.puts[bare] = append(c.puts[bare], g)
-		}
+		c.index(g)
 		if o.IdempotencyKey != "" {
 			keyed[s] = g
 		}
@@ -188,16 +189,69 @@ func (c *claims) explainChanges(run *Run, rev *Rev, answered []*history.Op) {
 			g.used = g.used || slices.Contains(g.ops, o)
 		}
 	}
-	if len(answered) > 0 || len(rev.Changes) != 1 {
+	if len(answered) > 0 || len(rev.Changes) == 0 || rev.Changes[0].Type == "expire" || !run.mine(rev.Changes[0].Key) {
 		return
 	}
-	v := rev.Changes[0]
-	if v.Type != "put" || !run.mine(v.Key) {
-		return
-	}
-	c.result.Skipped++
 	// The condition and the idempotency key are not known here.
-	c.attribute(rev, c.puts[sign(v.Key, v.Value)], fmt.Sprintf("%q = %q", v.Key, v.Value))
+	c.result.Skipped++
+	first := rev.Changes[0]
+	if i := slices.IndexFunc(rev.Changes, (*Version).live); i >= 0 {
+		v := rev.Changes[i]
+		c.attribute(rev, c.puts[sign(v.Key, v.Value)], fmt.Sprintf("%q = %q", v.Key, v.Value))
+		return
+	}
+	groups := slices.Clone(c.deletes[first.Key])
+	if old := run.Replay.Get(first.Key, rev.Revision-1); old != nil && old.Lease != "" {
+		groups = append(groups, c.revokes[old.Lease]...)
+	}
+	for _, g := range c.prefixes {
+		if o := g.ops[0]; !slices.ContainsFunc(deletedPrefixes(o), func(p string) bool { return strings.HasPrefix(first.Key, p) }) {
+			continue
+		}
+		groups = append(groups, g)
+	}
+	c.attribute(rev, groups, fmt.Sprintf("a delete of %q", first.Key))
+}
+
+// index makes an operation to be found by what it changes.
+func (c *claims) index(g *group) {
+	add := func(m map[string][]*group, name string) { m[name] = append(m[name], g) }
+	o := g.ops[0]
+	switch o.Kind {
+	case history.Put, history.Increment:
+		add(c.puts, sign(o.Key, o.Value))
+	case history.Delete:
+		add(c.deletes, o.Key)
+	case history.Revoke:
+		add(c.revokes, o.Lease)
+	case history.Txn:
+		for _, s := range slices.Concat(o.Txn.Then, o.Txn.Else) {
+			switch s.Kind {
+			case history.Put:
+				add(c.puts, sign(s.Key, s.Value))
+			case history.Delete:
+				add(c.deletes, s.Key)
+			}
+		}
+	}
+	if len(deletedPrefixes(o)) > 0 {
+		c.prefixes = append(c.prefixes, g)
+	}
+}
+
+// deletedPrefixes are those that an operation deletes.
+func deletedPrefixes(o *history.Op) (all []string) {
+	if o.Kind == history.DeletePrefix {
+		return []string{o.Prefix}
+	}
+	if o.Kind == history.Txn {
+		for _, s := range slices.Concat(o.Txn.Then, o.Txn.Else) {
+			if s.Kind == history.DeletePrefix {
+				all = append(all, s.Prefix)
+			}
+		}
+	}
+	return all
 }
 
 // mismatch says what a revision changed other than an operation asked for.

@@ -75,9 +75,6 @@ func linearizable(key string, ops []*history.Op, limit time.Duration) *Violation
 	return v
 }
 
-// shownOps is how many operations a violation names.
-const shownOps = 20
-
 // untilBroken shortens a history that is not linearizable to what leads up to the
 // first answer that cannot be explained.
 func untilBroken(ops []*history.Op, limit time.Duration) []*history.Op {

@@ -120,23 +120,29 @@ func (m *model) failf(format string, args ...any) { m.r.Result.failf(nil, format
 
 // command applies one and compares the result with kvd's.
 func (m *model) command(c *Command) {
+	if want, judged := m.apply(c); judged {
+		m.compare(c, want)
+	}
+}
+
+// apply applies a command. judged false: the model cannot tell the result.
+func (m *model) apply(c *Command) (want CommandResult, judged bool) {
 	a := &Applied{Command: c, Index: m.entryIndex, Clock: m.clock, Before: m.r.Last}
 	m.r.Commands = append(m.r.Commands, a)
 	m.pending = nil
-	want, judged := m.request(c)
+	want, judged = m.request(c)
 	if len(m.pending) > 0 {
 		a.Changed = &Rev{Revision: m.r.Last + 1, Index: m.entryIndex, Clock: m.clock, Command: c, Changes: m.pending}
 		m.r.add(a.Changed)
 	}
-	if !want.Replayed {
-		want.Revision = m.r.Last
+	if want.Replayed {
+		return want, judged
 	}
-	if c.IdempotencyKey != "" && !want.Replayed && want.Code != "idempotency mismatch" && c.Kind != "malformed" && want.Code != "too large" {
+	want.Revision = m.r.Last
+	if c.IdempotencyKey != "" && want.Code != "idempotency mismatch" && want.Code != "too large" && c.Kind != "malformed" {
 		m.remember(&request{c.IdempotencyKey, c.Fingerprint, m.clock, want})
 	}
-	if judged {
-		m.compare(c, want)
-	}
+	return want, judged
 }
 
 func (m *model) compare(c *Command, want CommandResult) {
@@ -151,8 +157,7 @@ func (m *model) compare(c *Command, want CommandResult) {
 	}
 }
 
-// request applies a command unless its idempotency key is known. judged false:
-// the model cannot tell the result.
+// request applies a command unless its idempotency key is known.
 func (m *model) request(c *Command) (want CommandResult, judged bool) {
 	if old := m.requests[c.IdempotencyKey]; old != nil && c.IdempotencyKey != "" {
 		if old.fingerprint != c.Fingerprint {

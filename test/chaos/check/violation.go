@@ -27,6 +27,9 @@ func (v Violation) String() string {
 // wrong, and one fault can show a million times.
 const maxViolations = 50
 
+// shownOps is how many operations a violation names.
+const shownOps = 20
+
 // Result is what one check came to.
 type Result struct {
 	Check      string      `json:"check"`
@@ -39,6 +42,7 @@ type Result struct {
 // fail adds a violation.
 func (r *Result) fail(v Violation) {
 	v.Check = r.Check
+	v.Ops = v.Ops[:min(len(v.Ops), shownOps)]
 	r.Count++
 	if len(r.Violations) < maxViolations {
 		r.Violations = append(r.Violations, v)

@@ -17,7 +17,10 @@
 // and a key that does not exist are answers. Failed is a write of which it is
 // certain that it did not happen and never will. All else is Unknown, above all
 // a connection that broke: a check takes it for a write that may take effect at
-// any time, to the end of the run.
+// any time, to the end of the run. Beware of net/http: it sends a request that has
+// an Idempotency-Key again by itself when a connection breaks that it had used
+// before, so that an error of the second dial may follow a request that was sent.
+// Nothing was sent only if there never was a connection (httptrace, GotConn).
 //
 // # One operation and its attempts
 //
