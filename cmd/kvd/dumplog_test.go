@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"kvd/test/chaos/check"
 )
 
 // dumped is a dump that was read back.
@@ -156,6 +159,7 @@ func TestDumpLog(t *testing.T) {
 	wantChanges(t, d, 5, `put "b"`, `delete "tmp/1"`)
 	wantChanges(t, d, 7, `delete "c"`)
 	wantVerdict(t, d)
+	wantReplay(t, dir)
 	if i := slices.IndexFunc(d.entries, func(e *dumpEntry) bool { return e.Kind == "change" && strings.Contains(e.Change, "add member 7") }); i < 0 {
 		t.Error("no entry adds member 7")
 	} else if e := d.entries[i]; e.Refused != "" || len(e.Members) != 2 || e.Members[1].Role != "learner" {
@@ -209,6 +213,25 @@ func wantVerdict(t *testing.T, d *dumped) {
 	}
 	if verdicts == 0 {
 		t.Error("the log has no verdict")
+	}
+}
+
+// wantReplay wants the program that checks runs by their dumps to read this one,
+// and to come to the same results with a model of its own.
+func wantReplay(t *testing.T, dir string) {
+	t.Helper()
+	r := runCommand(t.Context(), "debug", "dump-log", "--json", dir)
+	file := filepath.Join(t.TempDir(), "dump.jsonl")
+	if err := os.WriteFile(file, []byte(r.stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := check.Merge(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay, verdicts := check.NewReplay(l), check.Verdicts(l, false)
+	if replay.Result.Judged == 0 || replay.Result.Count > 0 || verdicts.Judged == 0 || verdicts.Count > 0 {
+		t.Errorf("replay %+v, verdicts %+v", replay.Result, verdicts)
 	}
 }
 
@@ -267,6 +290,7 @@ func TestDumpLogBehindSnapshot(t *testing.T) {
 		t.Errorf("commands %s", cmds)
 	}
 	wantVerdict(t, d)
+	wantReplay(t, restored)
 
 	last := d.entries[len(d.entries)-1].Index
 	part := dumpOf(t, restored, "--from", fmt.Sprint(last-1))

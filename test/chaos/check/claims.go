@@ -179,7 +179,11 @@ func (c *claims) note(o *history.Op, revision uint64) {
 // revision must have changed just this.
 func (c *claims) explainChanges(run *Run, rev *Rev, answered []*history.Op) {
 	for _, o := range answered {
-		if what := mismatch(o, rev); what != "" {
+		what := mismatch(o, rev)
+		if what == "" && !holds(o, run.Replay.Get(o.Key, rev.Revision-1)) {
+			what = "it must not have made: its condition did not hold"
+		}
+		if what != "" {
 			c.result.fail(Violation{What: fmt.Sprintf("%s was answered with revision %d, which %s", describe(o), rev.Revision, what),
 				Ops: []int64{o.ID}, Revision: rev.Revision})
 			continue
@@ -254,8 +258,24 @@ func deletedPrefixes(o *history.Op) (all []string) {
 	return all
 }
 
+// holds judges the condition of a put or delete on what there was.
+func holds(o *history.Op, old *Version) bool {
+	switch o.If {
+	case history.Absent:
+		return old == nil
+	case history.Present:
+		return old != nil
+	case history.IfRevision:
+		return old != nil && old.Mod == o.OverRevision
+	}
+	return true
+}
+
 // mismatch says what a revision changed other than an operation asked for.
 func mismatch(o *history.Op, rev *Rev) string {
+	if len(rev.Changes) == 0 {
+		return "is missing"
+	}
 	first := rev.Changes[0]
 	switch o.Kind {
 	case history.Put, history.Increment:

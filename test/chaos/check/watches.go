@@ -194,7 +194,7 @@ func (s *stream) match(w *history.Watch, e event) {
 	v := e.v
 	what := ""
 	if w.Type != v.Type {
-		what = fmt.Sprintf("as a %s instead of a %s", w.Type, v.Type)
+		what = fmt.Sprintf("as %s instead of %s", w.Type, v.Type)
 	} else if v.live() {
 		what = differs(w.Item, v)
 	}
