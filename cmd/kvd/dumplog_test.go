@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"kvd/test/chaos/check"
+	"kvd/test/chaos/history"
 )
 
 // dumped is a dump that was read back.
@@ -229,7 +230,8 @@ func wantReplay(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replay, verdicts := check.NewReplay(l), check.Verdicts(l, false)
+	replay := check.NewReplay(l)
+	verdicts := check.Verdicts(check.NewRun(&history.History{}, replay, check.Options{}))
 	if replay.Result.Judged == 0 || replay.Result.Count > 0 || verdicts.Judged == 0 || verdicts.Count > 0 {
 		t.Errorf("replay %+v, verdicts %+v", replay.Result, verdicts)
 	}
