@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"kvd/test/chaos/check"
-	"kvd/test/chaos/history"
 )
 
 // dumped is a dump that was read back.
@@ -230,8 +229,7 @@ func wantReplay(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replay := check.NewReplay(l)
-	verdicts := check.Verdicts(check.NewRun(&history.History{}, replay, check.Options{}))
+	replay, verdicts := check.NewReplay(l), check.Verdicts(l, false)
 	if replay.Result.Judged == 0 || replay.Result.Count > 0 || verdicts.Judged == 0 || verdicts.Count > 0 {
 		t.Errorf("replay %+v, verdicts %+v", replay.Result, verdicts)
 	}

@@ -18,8 +18,7 @@
 //	Increments    counters count every increment once
 //	Watches       the nine guarantees of the API
 //	Leases        nothing ends early, and nothing stays for long
-//	Hashes        members have the same state at the end
-//	Verdicts      and whenever they compared it, the one that the log leads to
+//	Hashes        members have the same state, and it is the one of the log
 //
 // # The log
 //

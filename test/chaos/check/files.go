@@ -18,6 +18,8 @@ func Files(ctx context.Context, historyFile string, dumps []string, o Options, c
 	if err != nil {
 		return nil, err
 	}
-	results := append([]Result{merged}, All(h, NewReplay(l), o)...)
+	results := []Result{merged, Verdicts(l, o.Corrupted)}
+	r := NewReplay(l)
+	results = append(results, All(h, r, o)...)
 	return append(results, c.Run(ctx, historyFile)), nil
 }

@@ -34,7 +34,7 @@ func TestFiles(t *testing.T) {
 		return wrong, all
 	}
 	wrong, all := run("v3")
-	want := []string{"log", "replay", "order", "writes", "reads", "idempotency", "transactions", "increments", "watches", "leases", "hashes", "verdicts", "linearizability"}
+	want := []string{"log", "verdicts", "replay", "order", "writes", "reads", "idempotency", "transactions", "increments", "watches", "leases", "hashes", "linearizability"}
 	if !slices.Equal(all, want) {
 		t.Errorf("checks %q, want %q", all, want)
 	}

@@ -102,9 +102,6 @@ func (m *model) entry(e *Entry) {
 	}
 	m.clock = max(m.clock, clock)
 	m.r.Clocks = append(m.r.Clocks, m.clock)
-	if e.Kind == "check" || e.Kind == "verdict" {
-		m.r.Comparisons = append(m.r.Comparisons, e)
-	}
 	if e.Kind != "commands" {
 		return
 	}

@@ -35,9 +35,6 @@ type Replay struct {
 	Clocks   []time.Duration // of the entries, in order
 	// Compacted is the highest revision up to which history was given up.
 	Compacted uint64
-	// Comparisons are the checks and verdicts of the log, by which members compare
-	// their states.
-	Comparisons []*Entry
 	// Complete: the log is known from its first entry on.
 	Complete bool
 	// Ends are of the versions that a lease or TTL has ended, or should have.

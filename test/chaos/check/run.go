@@ -47,7 +47,7 @@ func (o Options) withDefaults() Options {
 }
 
 // Checks are all checks but Linearizable, which has a process of its own.
-var Checks = []func(*Run) Result{Order, Writes, Reads, Idempotency, Transactions, Increments, Watches, Leases, Hashes, Verdicts}
+var Checks = []func(*Run) Result{Order, Writes, Reads, Idempotency, Transactions, Increments, Watches, Leases, Hashes}
 
 // All runs all checks but Linearizable. The first result is the replay's own.
 func All(h *history.History, r *Replay, o Options) []Result {

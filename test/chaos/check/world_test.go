@@ -285,7 +285,7 @@ func goodRun(t *testing.T) *world {
 func (w *world) check() map[string]Result {
 	w.t.Helper()
 	results := map[string]Result{}
-	for _, r := range append(All(w.h, w.replay(), Options{}), Linearizable(w.h, 10*time.Second)) {
+	for _, r := range append(All(w.h, w.replay(), Options{}), Linearizable(w.h, 10*time.Second), Verdicts(w.log, false)) {
 		results[r.Check] = r
 	}
 	return results
