@@ -14,7 +14,7 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
+.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys bench-snapshot test-long test-model mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,10 @@ test-long: ## the long forms: 40 membership changes under writes and kills, long
 
 test-model: ## 1,000,000 commands through three machines and a model
 	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000
+
+mutants: ## put real bugs back, one at a time, and show which tests catch each: a table, and bin/mutants.json
+	@mkdir -p $(dir $(BIN))
+	$(GO) run ./test/mutants -all -json $(dir $(BIN))mutants.json
 
 fuzz: ## run every fuzz target for FUZZTIME (20s) each; PKG=./internal/kvstore for one package
 	@set -e; for pkg in $$($(GO) list $(PKG)); do \

@@ -16,10 +16,11 @@
 // The first layer whose tests fail in every run has caught it. They must fail as
 // tests do: a build that fails, or a time limit that ends the run, catches
 // nothing, and the same tests must pass on the source as it is. Beside that the
-// simulation tries each mutant once, to learn how strong it is. A mutant that no
-// layer catches in every run survives, and the command ends with exit code 1.
+// simulation tries each mutant once, to learn how strong it is, and with -all so
+// do the other layers. A mutant that no layer catches in every run survives, and
+// the command ends with exit code 1.
 //
-//	go run ./test/mutants [-run REGEXP] [-layer unit,scripted] [-runs 3]
+//	go run ./test/mutants [-run REGEXP] [-layer unit,scripted] [-all] [-runs 3]
 //	    [-seed 1] [-seeds 100] [-json FILE]
 //
 // It prints a table in Markdown, and what it does on the way to stderr.

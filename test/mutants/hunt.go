@@ -10,17 +10,23 @@ import (
 // options are what the command line says.
 type options struct {
 	runs        int
+	all         bool // layers behind the one that caught are tried too
 	seed, seeds uint64
 	layers      []Layer
 }
 
+// trial is what became of one check of a mutant.
+type trial struct {
+	check    Check
+	attempts []attempt // up to the first that did not catch
+	caught   bool      // by every attempt
+}
+
 // finding is what became of a mutant.
 type finding struct {
-	mutant   Mutant
-	by       *Check    // the first that caught it in every run; nil: it survives
-	attempts []attempt // of by or, if it survives, of the last check
-	missed   []string  // checks that did not catch it in every run, and why
-	sim      *attempt  // of the simulation beside that; nil: not run
+	mutant Mutant
+	trials []trial
+	by     *trial // the first that caught it in every run; nil: it survives
 }
 
 // hunter holds the unchanged tree, and what was found to pass there.
@@ -31,8 +37,9 @@ type hunter struct {
 	good      map[string]bool
 }
 
-// hunt tries a mutant's checks until one catches it in every run, and then the
-// simulation.
+// hunt tries a mutant's checks until one catches it in every run. The simulation
+// is tried in any case, and with o.all the other checks are: once each, to learn
+// what these layers are worth.
 func (h *hunter) hunt(ctx context.Context, m Mutant) (*finding, error) {
 	t, err := h.w.newTree(&m)
 	if err != nil {
@@ -40,55 +47,63 @@ func (h *hunter) hunt(ctx context.Context, m Mutant) (*finding, error) {
 	}
 	defer os.RemoveAll(t.dir)
 	f := &finding{mutant: m}
-	for _, c := range m.Checks {
-		if !slices.Contains(h.o.layers, c.Layer) {
+	by := -1
+	for _, c := range withSimulation(m.Checks) {
+		expected := slices.Contains(m.Checks, c)
+		if !slices.Contains(h.o.layers, c.Layer) || by >= 0 && c.Layer != Simulation && !h.o.all {
 			continue
 		}
-		caught, err := h.try(ctx, f, t, c)
+		runs := h.o.runs
+		if by >= 0 || !expected {
+			runs = 1
+		}
+		tr, err := h.try(ctx, t, c, runs)
 		if err != nil {
 			return nil, err
 		}
-		if caught {
-			f.by = &c
-			break
+		f.trials = append(f.trials, tr)
+		if by < 0 && expected && tr.caught {
+			by = len(f.trials) - 1
 		}
 	}
-	if !slices.Contains(h.o.layers, Simulation) || f.by != nil && f.by.Layer == Simulation {
-		return f, nil
+	if by >= 0 {
+		f.by = &f.trials[by]
 	}
-	a, err := h.w.attempt(ctx, t, h.unchanged, simulation(), h.o.seed, h.o.seeds)
-	if err != nil {
-		return nil, err
-	}
-	if a.kind == failed {
-		if err := h.control(ctx, simulation(), a); err != nil {
-			return nil, err
-		}
-	}
-	f.sim = &a
 	return f, nil
 }
 
-// try runs one check as often as it must catch.
-func (h *hunter) try(ctx context.Context, f *finding, t *tree, c Check) (bool, error) {
-	f.attempts = nil
-	for i := range uint64(h.o.runs) {
+// withSimulation returns checks with the simulation in its place among them.
+func withSimulation(checks []Check) []Check {
+	if slices.Contains(checks, simulation()) {
+		return checks
+	}
+	i := slices.IndexFunc(checks, func(c Check) bool { return c.Layer == Binary })
+	if i < 0 {
+		i = len(checks)
+	}
+	return slices.Insert(slices.Clone(checks), i, simulation())
+}
+
+// try runs one check as often as it must catch, or until it does not.
+func (h *hunter) try(ctx context.Context, t *tree, c Check, runs int) (trial, error) {
+	tr := trial{check: c}
+	for i := range uint64(runs) {
 		// Far enough apart that no two runs share a simulation.
 		a, err := h.w.attempt(ctx, t, h.unchanged, c, h.o.seed+i*1_000_000, h.o.seeds)
 		if err != nil {
-			return false, err
+			return tr, err
 		}
-		f.attempts = append(f.attempts, a)
+		tr.attempts = append(tr.attempts, a)
 		h.w.say("%s: %s: run %d: %s in %.2f s: %s %s", t.name, c.Layer, i+1, a.kind, a.took.Seconds(), a.test, a.reason)
 		if a.kind != failed {
-			f.missed = append(f.missed, fmt.Sprintf("%s (%v): run %d of %d %s %s", c.Layer, c, i+1, h.o.runs, a.kind, a.reason))
-			return false, nil
+			return tr, nil
 		}
 		if err := h.control(ctx, c, a); err != nil {
-			return false, err
+			return tr, err
 		}
 	}
-	return true, nil
+	tr.caught = true
+	return tr, nil
 }
 
 // control runs what caught a mutant on the source as it is, where it must pass.

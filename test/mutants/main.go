@@ -30,6 +30,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	list := fs.Bool("list", false, "list the mutants and run nothing")
 	file := fs.String("json", "", "write the findings to this file, as JSON")
 	var o options
+	fs.BoolVar(&o.all, "all", false, "try the layers behind the one that caught a mutant too, once each")
 	fs.IntVar(&o.runs, "runs", 3, "in how many runs, each with another seed, a layer must catch a mutant")
 	fs.Uint64Var(&o.seed, "seed", 1, "the first seed")
 	fs.Uint64Var(&o.seeds, "seeds", 100, "simulations tried before one counts as not caught")

@@ -5,44 +5,96 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"time"
 )
 
-// writeMarkdown writes one row a mutant, and below them what was missed.
+// writeMarkdown writes a table with one row a mutant and one column a layer, and
+// below it who survives.
 func writeMarkdown(w io.Writer, found []*finding, o options) error {
 	var b strings.Builder
-	b.WriteString("| Mutant | What it breaks | Caught by | Time to catch | Simulation |\n|---|---|---|---|---|\n")
-	for _, f := range found {
-		by, took := "**nobody**", "-"
-		if f.by != nil {
-			by = fmt.Sprintf("%s, %s", f.by.Layer, tests(f))
-			took = fmt.Sprintf("%s, %d of %d runs", span(f.attempts), len(f.attempts), o.runs)
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.mutant.Name, f.mutant.Breaks, by, took, simulated(f, o))
+	b.WriteString("| Mutant | What it breaks |")
+	for _, l := range layers {
+		fmt.Fprintf(&b, " %s |", l)
 	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(layers)) + "\n")
+	survivors := 0
 	for _, f := range found {
-		for _, m := range f.missed {
-			fmt.Fprintf(&b, "\n`%s` was not caught by %s.\n", f.mutant.Name, strings.TrimSpace(m))
+		fmt.Fprintf(&b, "| `%s` | %s |", f.mutant.Name, f.mutant.Breaks)
+		for _, l := range layers {
+			fmt.Fprintf(&b, " %s |", f.cell(l, o))
+		}
+		b.WriteString("\n")
+		if f.by == nil {
+			survivors++
+		}
+	}
+	fmt.Fprintf(&b, "\n%d of %d mutants were caught, each in %d of %d runs.\n", len(found)-survivors, len(found), o.runs, o.runs)
+	for _, f := range found {
+		if f.by == nil {
+			fmt.Fprintf(&b, "\n`%s` SURVIVES.\n", f.mutant.Name)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// tests names the tests that failed, without the parts of a table, as the pages
-// in docs name tests.
-func tests(f *finding) string {
+// cell says what a layer made of the mutant.
+func (f *finding) cell(l Layer, o options) string {
+	i := slices.IndexFunc(f.trials, func(tr trial) bool { return tr.check.Layer == l })
+	if i < 0 {
+		return "-"
+	}
+	tr := &f.trials[i]
+	last := tr.attempts[len(tr.attempts)-1]
+	var text string
+	switch {
+	case tr.caught && l == Simulation:
+		text = fmt.Sprintf("seed %d, %s", last.seed, span(tr.attempts))
+	case tr.caught:
+		text = tr.tests() + ", " + span(tr.attempts)
+	case last.kind == broken:
+		text = last.reason
+	case l == Simulation:
+		text = fmt.Sprintf("not in %d seeds", o.seeds)
+	default:
+		text = "not by " + testNames(tr.check.Package, strings.Fields(tr.check.Tests))
+	}
+	if len(tr.attempts) > 1 && !tr.caught {
+		text += fmt.Sprintf(" in run %d", len(tr.attempts))
+	}
+	if tr == f.by {
+		return "**caught:** " + text
+	}
+	return text
+}
+
+// tests names the tests that failed, without the parts of a table. A panic does
+// not always tell whose it is: then it is one of all.
+func (tr *trial) tests() string {
 	var names []string
-	for _, a := range f.attempts {
+	for _, a := range tr.attempts {
 		top, _, _ := strings.Cut(a.test, "/")
-		name := fmt.Sprintf("`%s.%s`", f.by.Package[strings.LastIndexByte(f.by.Package, '/')+1:], top)
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+		if top == "" {
+			names = strings.Fields(tr.check.Tests)
+			break
+		}
+		if !slices.Contains(names, top) {
+			names = append(names, top)
 		}
 	}
-	return strings.Join(names, ", ")
+	return testNames(tr.check.Package, names)
+}
+
+// testNames writes tests as the pages in docs do.
+func testNames(pkg string, names []string) string {
+	var out []string
+	for _, name := range names {
+		out = append(out, fmt.Sprintf("`%s.%s`", path.Base(pkg), name))
+	}
+	return strings.Join(out, ", ")
 }
 
 func span(attempts []attempt) string {
@@ -51,25 +103,10 @@ func span(attempts []attempt) string {
 	if from == to {
 		return from + " s"
 	}
-	return from + "-" + to + " s"
+	return from + " to " + to + " s"
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", max(d.Seconds(), 0.1)) }
-
-// simulated says what the simulation made of a mutant.
-func simulated(f *finding, o options) string {
-	switch {
-	case f.by != nil && f.by.Layer == Simulation:
-		return "as shown"
-	case f.sim == nil:
-		return "-"
-	case f.sim.kind == failed:
-		return fmt.Sprintf("caught: seed %d, %s s", f.sim.seed, seconds(f.sim.took))
-	case f.sim.kind == broken:
-		return f.sim.reason
-	}
-	return fmt.Sprintf("not in %d seeds (%s s)", o.seeds, seconds(f.sim.took))
-}
 
 type jsonAttempt struct {
 	Outcome string  `json:"outcome"`
@@ -79,31 +116,33 @@ type jsonAttempt struct {
 	Seconds float64 `json:"seconds"`
 }
 
+type jsonTrial struct {
+	Layer  Layer         `json:"layer"`
+	Tests  string        `json:"tests"`
+	Caught bool          `json:"caught"`
+	Runs   []jsonAttempt `json:"runs"`
+}
+
 type jsonFinding struct {
-	Mutant     string        `json:"mutant"`
-	Breaks     string        `json:"breaks"`
-	Caught     bool          `json:"caught"`
-	Layer      Layer         `json:"layer,omitempty"`
-	Runs       []jsonAttempt `json:"runs"`
-	Missed     []string      `json:"missed,omitempty"`
-	Simulation *jsonAttempt  `json:"simulation,omitempty"`
+	Mutant string      `json:"mutant"`
+	Breaks string      `json:"breaks"`
+	Layer  Layer       `json:"caught_by,omitempty"` // absent: it survives
+	Trials []jsonTrial `json:"trials"`
 }
 
 func writeJSON(w io.Writer, found []*finding) error {
 	out := make([]jsonFinding, 0, len(found))
-	show := func(a attempt) jsonAttempt {
-		return jsonAttempt{a.kind.String(), a.test, a.reason, a.seed, a.took.Seconds()}
-	}
 	for _, f := range found {
-		j := jsonFinding{Mutant: f.mutant.Name, Breaks: f.mutant.Breaks, Caught: f.by != nil, Missed: f.missed, Runs: []jsonAttempt{}}
+		j := jsonFinding{Mutant: f.mutant.Name, Breaks: f.mutant.Breaks, Trials: []jsonTrial{}}
 		if f.by != nil {
-			j.Layer = f.by.Layer
+			j.Layer = f.by.check.Layer
 		}
-		for _, a := range f.attempts {
-			j.Runs = append(j.Runs, show(a))
-		}
-		if f.sim != nil {
-			j.Simulation = new(show(*f.sim))
+		for _, tr := range f.trials {
+			jt := jsonTrial{Layer: tr.check.Layer, Tests: tr.check.String(), Caught: tr.caught}
+			for _, a := range tr.attempts {
+				jt.Runs = append(jt.Runs, jsonAttempt{a.kind.String(), a.test, a.reason, a.seed, a.took.Seconds()})
+			}
+			j.Trials = append(j.Trials, jt)
 		}
 		out = append(out, j)
 	}

@@ -22,7 +22,7 @@ var state = []Mutant{
 		Breaks: "a member that hears of a new leader keeps a reckoning of the log's clock that is ahead of it: when it leads itself, leases end early",
 		Edits: []Edit{{"internal/raftnode/clock.go",
 			"\tif by != c.by || stamp > c.nowLocked() {", "\tif stamp > c.nowLocked() {"}},
-		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader")},
+		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader"), binary("TestLeases")},
 	},
 	{
 		Name:   "lease-ends-while-kept",
