@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"kvd/test/chaos/cluster"
+	"kvd/test/chaos/history"
+	"kvd/test/chaos/report"
+)
+
+// judge compares the members, stops them, reads their logs, and lets a child
+// process check it all.
+func (s *session) judge(ctx context.Context) error {
+	s.say("the load is over: compare and stop the members")
+	if err := s.c.WaitWhole(ctx, patience); err != nil {
+		s.broken = append(s.broken, fmt.Sprintf("at the end the cluster is not whole: %v", err))
+	} else if err := s.hashes(ctx); err != nil {
+		return err
+	}
+	dumps, err := s.dump(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.h.Close(); err != nil {
+		return err
+	}
+	surprises, n := s.l.Tally().Surprises()
+	s.report.Checks = append(s.report.Checks,
+		report.Check{Name: "answers", Judged: s.report.Total(""), Count: n, Violations: surprises},
+		report.Check{Name: "members", Judged: len(s.report.Faults), Count: len(s.broken), Violations: s.broken})
+	s.say("check")
+	checks, err := check(ctx, s.path("history.jsonl"), dumps)
+	if err != nil {
+		return err
+	}
+	s.report.Checks = append(s.report.Checks, checks...)
+	s.report.Reasons = s.idle
+	s.report.Judge()
+	return nil
+}
+
+// hashes lets the members compare their states.
+func (s *session) hashes(ctx context.Context) error {
+	v, err := s.c.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	x := &history.Hashes{At: s.h.Now(), Final: true, Index: v.Index, Hashes: v.Hashes, Missing: v.Missing, Diverged: v.Diverged}
+	for _, m := range s.c.Members() {
+		x.Members = append(x.Members, m.ID())
+	}
+	return s.h.Add(history.Record{Hashes: x})
+}
+
+// dump stops all members and prints what their logs hold.
+func (s *session) dump(ctx context.Context) (files []string, err error) {
+	if err := os.Mkdir(s.path("dumps"), 0o755); err != nil {
+		return nil, err
+	}
+	for _, m := range s.c.Members() {
+		if p := m.Process(); p != nil {
+			p.Signal(syscall.SIGTERM)
+		}
+	}
+	for _, m := range s.c.Members() {
+		code, signal, err := m.Process().Exit(ctx, 30*time.Second)
+		if err != nil || code != 0 {
+			s.broken = append(s.broken, fmt.Sprintf("%s at the end: exit code %d (%v, %v), want 0", m.Name(), code, signal, err))
+		}
+		if err := m.Kill(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range s.c.Members() {
+		file := filepath.Join(s.path("dumps"), m.Name()+".jsonl")
+		p, err := cluster.StartProcess("dump", file, s.binary, "debug", "dump-log", "--json", m.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if code, _, err := p.Exit(ctx, 5*time.Minute); err != nil || code != 0 {
+			p.Signal(syscall.SIGKILL)
+			return nil, fmt.Errorf("kvd debug dump-log of %s: exit code %d, %w; see %s", m.Name(), code, err, file)
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+func check(ctx context.Context, history string, dumps []string) ([]report.Check, error) {
+	return nil, nil
+}
+
+func checkChild(ctx context.Context, args []string, stdout, stderr io.Writer) (report.Verdict, error) {
+	return "", nil
+}

@@ -1,0 +1,180 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Verdict is what a run showed.
+type Verdict string
+
+// Verdicts.
+const (
+	Passed      Verdict = "passed"
+	Violated    Verdict = "violated"
+	DidNotCount Verdict = "did not count"
+)
+
+// Report is one run, or several.
+type Report struct {
+	Runs       int                       `json:"runs"`
+	Seeds      []uint64                  `json:"seeds"`
+	Commit     string                    `json:"commit"`
+	Began      string                    `json:"began"` // RFC 3339, of the first
+	Seconds    float64                   `json:"seconds"`
+	Machine    string                    `json:"machine"`
+	Members    int                       `json:"members"`
+	Operations map[string]map[string]int `json:"operations"` // by kind and outcome
+	Events     int                       `json:"watch_events"`
+	Faults     []Fault                   `json:"faults"`
+	Skipped    map[string]string         `json:"skipped"` // kinds of fault, and why
+	Checks     []Check                   `json:"checks"`
+	Verdict    Verdict                   `json:"verdict"`
+	Reasons    []string                  `json:"reasons"` // why it did not count
+}
+
+// Fault is one fault of a run.
+type Fault struct {
+	Round    int      `json:"round"` // of the run; faults of one round were there at once
+	Kind     string   `json:"kind"`
+	Detail   string   `json:"detail,omitempty"`
+	Members  []string `json:"members,omitempty"`
+	At       float64  `json:"at_s"` // since the run began
+	Lasted   float64  `json:"lasted_s"`
+	Shown    bool     `json:"shown"`
+	Proof    []string `json:"proof,omitempty"`
+	Unshown  []string `json:"unshown,omitempty"` // evidence that is missing
+	Broken   []string `json:"broken,omitempty"`  // promises of members that did not hold
+	Changes  int      `json:"changes,omitempty"` // of the membership
+	Before   int      `json:"good_operations_per_s_before"`
+	Recovery *float64 `json:"recovery_ms"` // from the healing of the round to the first good write
+}
+
+// Check is one thing that was checked.
+type Check struct {
+	Name       string   `json:"name"`
+	Judged     int      `json:"judged"`
+	Skipped    int      `json:"skipped"` // that it could not judge
+	Count      int      `json:"violations"`
+	Violations []string `json:"first_violations,omitempty"`
+}
+
+// Gates of a run that counts.
+const (
+	MinRate    = 100  // good operations a second, before each fault
+	MaxUnknown = 0.05 // of all operations
+)
+
+// Total sums the operations with an outcome; "" is any.
+func (r *Report) Total(outcome string) (n int) {
+	for _, by := range r.Operations {
+		for o, k := range by {
+			if outcome == "" || o == outcome {
+				n += k
+			}
+		}
+	}
+	return n
+}
+
+// Unknown is the share of the operations of which nobody knows what became of them.
+func (r *Report) Unknown() float64 { return float64(r.Total("unknown")) / float64(max(1, r.Total(""))) }
+
+// ShownFaults counts the faults that were shown to have happened.
+func (r *Report) ShownFaults() (n int) {
+	for _, f := range r.Faults {
+		if f.Shown {
+			n++
+		}
+	}
+	return n
+}
+
+// Changes counts the changes of the membership.
+func (r *Report) Changes() (n int) {
+	for _, f := range r.Faults {
+		n += f.Changes
+	}
+	return n
+}
+
+// Recoveries are the times from each healing to the first good write, sorted.
+func (r *Report) Recoveries() (all []float64) {
+	last := -1
+	for _, f := range r.Faults {
+		if f.Round != last && f.Recovery != nil {
+			all = append(all, *f.Recovery)
+		}
+		last = f.Round
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Percentile of a sorted list, by nearest rank; 0 for an empty one.
+func Percentile(sorted []float64, p float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, int(math.Ceil(p/100*float64(len(sorted))))-1)]
+}
+
+// Judge says what the run showed. Reasons that are there already stay.
+func (r *Report) Judge() {
+	if r.ShownFaults() == 0 {
+		r.Reasons = append(r.Reasons, "no fault was shown to have happened")
+	}
+	if n := r.Total(""); n == 0 {
+		r.Reasons = append(r.Reasons, "there was no operation")
+	} else if u := r.Unknown(); u > MaxUnknown {
+		r.Reasons = append(r.Reasons, fmt.Sprintf("the outcome of %.1f %% of the operations is unknown, more than %.0f %%", 100*u, 100*MaxUnknown))
+	}
+	for _, f := range r.Faults {
+		if f.Before < MinRate {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("only %d operations/s were answered before %q at %.0f s, less than %d", f.Before, f.Kind, f.At, MinRate))
+		}
+	}
+	r.Verdict = Passed
+	if len(r.Reasons) > 0 {
+		r.Verdict = DidNotCount
+	}
+	for _, c := range r.Checks {
+		if c.Count > 0 {
+			r.Verdict = Violated
+		}
+	}
+}
+
+// Write writes report.json and report.md into a directory.
+func (r *Report) Write(dir string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "report.json"), append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "report.md"), []byte(r.Markdown()), 0o644)
+}
+
+// Read reads the report of a directory.
+func Read(dir string) (*Report, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{}
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("report of %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+func (r *Report) duration() time.Duration {
+	return time.Duration(r.Seconds * float64(time.Second)).Round(time.Second)
+}
