@@ -136,27 +136,9 @@ func fullDisk(w *Wound) error {
 		}
 		return errors.Join(err, m.Start()) // if it has ended
 	})
-	free, err := m.Place.Free()
+	free, err := take(m.Place, left, &files)
 	if err != nil {
 		return err
-	}
-	// What the member frees meanwhile is taken, too; the last few blocks, which
-	// the file system keeps for itself, are not to be had.
-	for free > left+1<<20 {
-		file, err := m.Place.Fill(free - left)
-		if file != "" {
-			files = append(files, file)
-		}
-		if err != nil && !errors.Is(err, syscall.ENOSPC) {
-			return err
-		}
-		before := free
-		if free, err = m.Place.Free(); err != nil {
-			return err
-		}
-		if free >= before {
-			break
-		}
 	}
 	if free >= cluster.Reserve {
 		return fmt.Errorf("%d MiB of %s are still free", free>>20, m.Place.Disk)
@@ -175,4 +157,23 @@ func fullDisk(w *Wound) error {
 		return fmt.Sprintf("%d bytes left at %s, a put is answered with %d", free, m.Place.Disk, r.Status), nil
 	})
 	return nil
+}
+
+// take fills a disk until only so much is left, and returns what is. The last
+// few blocks, which the file system keeps for itself, are not to be had.
+func take(p *cluster.Place, left int64, files *[]string) (free int64, err error) {
+	for size := int64(64 << 20); ; {
+		if free, err = p.Free(); err != nil || free <= left || size < 64<<10 {
+			return free, err
+		}
+		file, err := p.Fill(min(size, free-left))
+		if file != "" {
+			*files = append(*files, file)
+		}
+		if errors.Is(err, syscall.ENOSPC) {
+			size /= 2 // all or nothing, on xfs
+		} else if err != nil {
+			return free, err
+		}
+	}
 }

@@ -119,7 +119,7 @@ func (w *Wound) trouble(what ...string) error {
 		}
 	}
 	// Followers have nothing to say to each other: one rule that was met is enough.
-	w.prove = append(w.prove[:rules], anyOf(w.prove[rules:]))
+	w.prove = append(w.prove[:rules:rules], anyOf(w.prove[rules:]))
 	return nil
 }
 
