@@ -4,6 +4,9 @@ GO       ?= go
 BIN      := bin/kvd
 FUZZTIME ?= 20s
 PKG      ?= ./...
+REPORTS  ?= chaos-reports
+STAMP    := $(shell date -u +%Y%m%dT%H%M%SZ)
+CHAOS     = bin/chaos -binary $(BIN) $(CHAOSARGS)
 
 # The race detector needs a C compiler on most systems; without one the tests run without it and say so.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
@@ -14,7 +17,7 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz bench-wrk bench-watch bench-keys bench-snapshot test-long test-model mutants clean
+.PHONY: help build run cluster test check fuzz chaos chaos-short chaos-release bin/chaos bench-wrk bench-watch bench-keys bench-snapshot test-long test-model mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +49,22 @@ test-long: ## the long forms: 40 membership changes under writes and kills, long
 
 test-model: ## 1,000,000 commands through three machines and a model
 	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000
+
+chaos: bin/chaos ## 5 minutes of faults against the real binary, checked; needs root, see test/chaos/install-debian.sh
+	$(CHAOS) -duration 5m -report $(REPORTS)/$(STAMP)
+
+chaos-short: bin/chaos ## the same for a minute, with the faults that fit
+	$(CHAOS) -duration 60s -report $(REPORTS)/$(STAMP)
+
+chaos-release: bin/chaos ## an hour of it, in twelve parts that are added up
+	@for part in 01 02 03 04 05 06 07 08 09 10 11 12; do \
+	  $(CHAOS) -duration 5m -report $(REPORTS)/$(STAMP)/$$part; code=$$?; \
+	  if [ $$code = 2 ]; then exit 2; fi; \
+	done; bin/chaos sum -report $(REPORTS)/$(STAMP)/sum $(REPORTS)/$(STAMP)/??
+
+# Not `go run`, which makes 1 of every exit code.
+bin/chaos: build
+	$(GO) build -trimpath -o $@ ./test/chaos
 
 mutants: ## put real bugs back, one at a time, and show which tests catch each: a table, and bin/mutants.json
 	@mkdir -p $(dir $(BIN))

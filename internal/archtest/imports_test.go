@@ -25,6 +25,7 @@ type pkg struct {
 const (
 	module   = "kvd"
 	internal = module + "/internal/"
+	chaos    = module + "/test/chaos/"
 )
 
 // allowed is the import graph: for each package of this module, the packages
@@ -46,6 +47,13 @@ var allowed = map[string][]string{
 	module + "/test/bare":      {},
 	module + "/test/daemon":    {module + "/client"},
 	module + "/test/powerfail": {module + "/client", module + "/test/daemon"},
+	module + "/test/chaos": {
+		chaos + "check", chaos + "cluster", chaos + "fault", chaos + "history", chaos + "load", chaos + "report",
+	},
+	chaos + "cluster": {},
+	chaos + "fault":   {chaos + "cluster"},
+	chaos + "load":    {chaos + "history"},
+	chaos + "report":  {},
 	// What checks a run knows of kvd what its API and its commands tell.
 	module + "/test/chaos/history": {},
 	module + "/test/chaos/check":   {module + "/test/chaos/history"},

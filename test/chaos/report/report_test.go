@@ -1,0 +1,126 @@
+package report
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// good is a report of a run in which nothing was wrong.
+func good() *Report {
+	return &Report{
+		Runs: 1, Seeds: []uint64{7}, Commit: "c", Began: "2026-01-02T00:00:00Z", Seconds: 10, Members: 3,
+		Operations: map[string]map[string]int{"put": {"ok": 90, "failed": 5, "unknown": 5}},
+		Faults: []Fault{
+			{Round: 0, Kind: "a", Shown: true, Before: 100, Recovery: new(3.0), Changes: 1},
+			{Round: 0, Kind: "b", Shown: true, Before: 100, Recovery: new(3.0)},
+			{Round: 1, Kind: "a", Before: 200, Recovery: new(1.0), Unshown: []string{"no packet"}},
+		},
+		Skipped: map[string]string{"c": "no root"},
+		Checks:  []Check{{Name: "reads", Judged: 4}},
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(r *Report)
+		want   Verdict
+		reason string
+	}{
+		{"nothing wrong", func(*Report) {}, Passed, ""},
+		{"a violation", func(r *Report) { r.Checks[0].Count = 1 }, Violated, ""},
+		{"too many unknown", func(r *Report) { r.Operations["put"]["unknown"] = 6 }, DidNotCount, "unknown"},
+		{"too slow before a fault", func(r *Report) { r.Faults[2].Before = 99 }, DidNotCount, "99 operations/s"},
+		{"nothing shown", func(r *Report) { r.Faults = r.Faults[2:] }, DidNotCount, "no fault was shown"},
+		{"no operation", func(r *Report) { r.Operations = nil }, DidNotCount, "no operation"},
+		{"a reason of before", func(r *Report) { r.Reasons = []string{"interrupted"} }, DidNotCount, "interrupted"},
+		{"a violation in a run that does not count", func(r *Report) {
+			r.Reasons, r.Checks[0].Count = []string{"interrupted"}, 1
+		}, Violated, "interrupted"},
+	} {
+		r := good()
+		test.change(r)
+		r.Judge()
+		if r.Verdict != test.want || !strings.Contains(strings.Join(r.Reasons, "; "), test.reason) || test.reason == "" && len(r.Reasons) > 0 {
+			t.Errorf("%s: got %s because %q, want %s because %q", test.name, r.Verdict, r.Reasons, test.want, test.reason)
+		}
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(i + 1)
+	}
+	for _, test := range []struct {
+		of      []float64
+		p, want float64
+	}{
+		{nil, 50, 0}, {[]float64{4}, 50, 4}, {[]float64{4}, 99, 4}, {hundred, 50, 50}, {hundred, 99, 99}, {hundred, 100, 100}, {hundred, 0, 1},
+	} {
+		if got := Percentile(test.of, test.p); got != test.want {
+			t.Errorf("%g %% of %d numbers: got %g, want %g", test.p, len(test.of), got, test.want)
+		}
+	}
+}
+
+func TestSum(t *testing.T) {
+	a, b := good(), good()
+	b.Seeds, b.Verdict, b.Reasons = []uint64{8}, DidNotCount, []string{"interrupted"}
+	a.Verdict = Passed
+	a.Checks[0].Count, a.Checks[0].Violations = 1, []string{"x"}
+	got, err := Sum([]*Report{a, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Runs != 2 || got.Seconds != 20 || got.Total("") != 200 || got.Total("ok") != 180 || got.Changes() != 2 || got.ShownFaults() != 4 {
+		t.Errorf("got %+v", got)
+	}
+	if want := []float64{1, 1, 3, 3}; !slices.Equal(got.Recoveries(), want) {
+		t.Errorf("recoveries: got %v, want %v: one a round", got.Recoveries(), want)
+	}
+	if want := []Check{{Name: "reads", Judged: 8, Count: 1, Violations: []string{"x"}}}; !reflect.DeepEqual(got.Checks, want) {
+		t.Errorf("checks: got %+v, want %+v", got.Checks, want)
+	}
+	if got.Verdict != DidNotCount || !slices.Equal(got.Reasons, []string{"seed 8: interrupted"}) {
+		t.Errorf("got %s because %q", got.Verdict, got.Reasons)
+	}
+	for _, verdicts := range [][2]Verdict{{Violated, Passed}, {Passed, Violated}, {DidNotCount, Violated}, {Violated, DidNotCount}} {
+		a.Verdict, b.Verdict = verdicts[0], verdicts[1]
+		if got, err := Sum([]*Report{a, b}); err != nil || got.Verdict != Violated {
+			t.Errorf("%q add up to %q, %v", verdicts, got.Verdict, err)
+		}
+	}
+	b.Commit = "d"
+	if _, err := Sum([]*Report{a, b}); err == nil {
+		t.Error("runs of two commits were added up")
+	}
+	if _, err := Sum(nil); err == nil {
+		t.Error("no runs were added up")
+	}
+}
+
+// A report can be read back, and its page says what matters.
+func TestWriteRead(t *testing.T) {
+	dir, r := t.TempDir(), good()
+	r.Judge()
+	if err := r.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, r) {
+		t.Errorf("got %+v, want %+v", got, r)
+	}
+	page := r.Markdown()
+	for _, want := range []string{"# Chaos: passed", "seeds 7", "| put | 90 | 5 | 5 |", "3 faults in 2 rounds (1 with two at once), 2 shown", "| a | 2 | 1 | 1 | 3 |",
+		"SKIPPED: no root", "Not shown: a at 0 s: no packet", "| reads | 4 | 0 | 0 |", "p50 1 ms, p99 3 ms"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q:\n%s", want, page)
+		}
+	}
+}
