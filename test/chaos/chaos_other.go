@@ -13,7 +13,3 @@ import (
 func chaos(context.Context, []string, io.Writer, io.Writer) (report.Verdict, error) {
 	return report.DidNotCount, errors.New("NOT RUN: chaos needs Linux")
 }
-
-func checkChild(context.Context, []string, io.Writer, io.Writer) (report.Verdict, error) {
-	return report.DidNotCount, errors.New("NOT RUN: chaos needs Linux")
-}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -35,7 +34,7 @@ func (s *session) judge(ctx context.Context) error {
 		report.Check{Name: "answers", Judged: s.report.Total(""), Count: n, Violations: surprises},
 		report.Check{Name: "members", Judged: len(s.report.Faults), Count: len(s.broken), Violations: s.broken})
 	s.say("check")
-	checks, err := check(ctx, s.path("history.jsonl"), dumps)
+	checks, err := examine(ctx, s.path("history.jsonl"), dumps)
 	if err != nil {
 		return err
 	}
@@ -90,12 +89,4 @@ func (s *session) dump(ctx context.Context) (files []string, err error) {
 		files = append(files, file)
 	}
 	return files, nil
-}
-
-func check(ctx context.Context, history string, dumps []string) ([]report.Check, error) {
-	return nil, nil
-}
-
-func checkChild(ctx context.Context, args []string, stdout, stderr io.Writer) (report.Verdict, error) {
-	return "", nil
 }

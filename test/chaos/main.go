@@ -3,6 +3,7 @@
 //
 //	go run ./test/chaos -duration 5m -report DIR    run, and write DIR/report.md and report.json
 //	go run ./test/chaos sum -report DIR PART...     add up the reports of several runs
+//	go run ./test/chaos check DIR                   check once more what a run has kept in DIR
 //
 // The seed decides which faults come in which order, and what clients do; it is
 // printed. What a fault hits depends on who leads at that moment, too.
@@ -22,6 +23,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"kvd/test/chaos/check"
 	"kvd/test/chaos/report"
 )
 
@@ -46,7 +48,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		case "sum":
 			command, args = sum, args[1:]
 		case "check":
-			command, args = checkChild, args[1:]
+			command, args = recheck, args[1:]
+		case "linearize": // a child of ours
+			return check.LinearizeMain(args[1:], stdout, stderr)
 		}
 	}
 	verdict, err := command(ctx, args, stdout, stderr)

@@ -18,7 +18,7 @@ import (
 // refuse to start with exit code 3, and is replaced as its refusal says.
 func corrupt(w *Wound) error {
 	n := 1
-	if w.minority() > 1 && len(w.avoid) == 0 && w.rng.IntN(3) == 0 {
+	if w.minority() > 1 && w.alone && w.rng.IntN(3) == 0 {
 		n = w.minority()
 	}
 	ms, err := w.pick(n)

@@ -148,7 +148,7 @@ func fullDisk(w *Wound) error {
 	w.prove = append(w.prove, func() (string, error) {
 		// The disk is looked at every second or so.
 		r, err := w.c.Ask(w.ctx, 5*time.Second, "PUT", "/v1/kv/disk-probe?timeout=500ms", "x", 507)
-		if err != nil && len(w.avoid) > 0 {
+		if err != nil && !w.alone {
 			return fmt.Sprintf("%d bytes left at %s", free, m.Place.Disk), nil // nobody may hear of it
 		}
 		if err != nil {

@@ -31,6 +31,10 @@ func TestDeal(t *testing.T) {
 				if len(ks) == 2 && !ks[0].goesWith(ks[1]) {
 					t.Fatalf("%q do not go together", names)
 				}
+				// Who hits all must not find that the network has hit nobody.
+				if len(ks) == 2 && (ks[0].class == whole || ks[0].class == network && ks[1].class != whole && ks[1].class != network) {
+					t.Fatalf("%q come in the wrong order", names)
+				}
 				rounds = append(rounds, strings.Join(names, " and "))
 			}
 		}

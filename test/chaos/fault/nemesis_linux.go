@@ -42,10 +42,12 @@ func (n *Nemesis) deal() []Kind {
 		if i := slices.IndexFunc(n.deck, first.goesWith); i >= 0 {
 			second := n.deck[i]
 			n.deck = slices.Delete(n.deck, i, i+1)
-			if second.class == network { // whom it hits, the other one can spare
-				return []Kind{first, second}
+			// A network that hurts comes last: it can spare whom the other fault hits,
+			// unless that hits all.
+			if (first.class == network) != (second.class == whole || first.class == whole) {
+				first, second = second, first
 			}
-			return []Kind{second, first}
+			return []Kind{first, second}
 		}
 	}
 	return []Kind{first}
@@ -57,11 +59,15 @@ func (n *Nemesis) Round(ctx context.Context) ([]*Wound, error) {
 	var wounds []*Wound
 	var avoid []*cluster.Member
 	hold := time.Duration(0)
-	for _, k := range n.deal() {
+	kinds := n.deal()
+	for _, k := range kinds {
 		// Each has a source of its own: how much one draws must not change what
 		// the next one does.
 		rng := rand.New(rand.NewPCG(n.rng.Uint64(), 0))
-		w := &Wound{Kind: k.Name, ctx: ctx, c: n.c, rng: rng, avoid: avoid, Began: time.Now()}
+		w := &Wound{Kind: k.Name, ctx: ctx, c: n.c, rng: rng, avoid: avoid, alone: len(kinds) == 1, Began: time.Now()}
+		if k.class == whole {
+			w.avoid = nil
+		}
 		w.hold = w.between(500*time.Millisecond, 3500*time.Millisecond)
 		if err := k.hurt(w); err != nil {
 			w.Unshown = append(w.Unshown, err.Error())

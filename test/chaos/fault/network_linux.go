@@ -84,7 +84,7 @@ func partialCut(w *Wound) error {
 		return err
 	}
 	for _, c := range w.others(a, b) {
-		if c.Up() && len(w.avoid) == 0 && (!cluster.Reaches(a.Place, c.Place, time.Second) || !cluster.Reaches(c.Place, b.Place, time.Second)) {
+		if c.Up() && w.alone && (!cluster.Reaches(a.Place, c.Place, time.Second) || !cluster.Reaches(c.Place, b.Place, time.Second)) {
 			return fmt.Errorf("%s is cut off, too", c.Name())
 		}
 	}

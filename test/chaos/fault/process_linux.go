@@ -125,7 +125,7 @@ func rollingRestart(w *Wound) error {
 			return err
 		}
 		// The other fault of the moment may stand in the way.
-		if err := m.WaitReady(w.ctx, 10*time.Second); err != nil && len(w.avoid) == 0 {
+		if err := m.WaitReady(w.ctx, 10*time.Second); err != nil && w.alone {
 			w.broken("after a restart: %v", err)
 		}
 	}

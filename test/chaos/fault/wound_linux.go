@@ -29,6 +29,7 @@ type Wound struct {
 	rng    *rand.Rand
 	hold   time.Duration
 	avoid  []*cluster.Member // hit by the other fault of the moment
+	alone  bool              // there is no other
 	hit    []*cluster.Member
 	prove  []func() (string, error) // before the healing
 	undo   []func() error           // in reverse
@@ -96,7 +97,8 @@ func (w *Wound) pick(n int) ([]*cluster.Member, error) {
 // one draws one of them: the leader a third of the time at least.
 func (w *Wound) one() (*cluster.Member, error) {
 	if w.rng.IntN(3) == 0 {
-		if l, err := w.leader(); err == nil {
+		// There may be none now, for the other fault of the moment.
+		if l, err := w.c.Leader(w.ctx); err == nil && !slices.Contains(w.avoid, l) {
 			return l, nil
 		}
 	}

@@ -3,7 +3,6 @@ package load
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -136,7 +135,7 @@ func (c *client) try(o *history.Op, q request) (r *answer) {
 	r, conn, err := c.send(ctx, q)
 	if err != nil {
 		o.Outcome = history.Unknown
-		if notSent(err) || !isWrite(o.Kind) {
+		if conn == 0 || !isWrite(o.Kind) {
 			o.Outcome = history.Failed // a read changes nothing
 		}
 		return nil
@@ -146,7 +145,10 @@ func (c *client) try(o *history.Op, q request) (r *answer) {
 	return r
 }
 
-// send sends a request and reads the answer.
+// send sends a request and reads the answer. conn is the connection that it was
+// sent over, 0 for none: then the request never left. What the error says is not
+// enough for that: the transport sends a request with an idempotency key again by
+// itself, and tells the last error alone.
 func (c *client) send(ctx context.Context, q request) (r *answer, conn int64, err error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		if n, ok := i.Conn.(*numbered); ok {
@@ -166,18 +168,12 @@ func (c *client) send(ctx context.Context, q request) (r *answer, conn int64, er
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, 0, err
+		return nil, conn, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, 0, err
+		return nil, conn, err
 	}
 	return &answer{resp.StatusCode, resp.Header, b}, conn, nil
-}
-
-// notSent tells whether an error is that of a connection that never was.
-func notSent(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
 }

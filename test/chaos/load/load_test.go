@@ -20,8 +20,18 @@ import (
 // testClient is a client of one member, which answers as h says.
 func testClient(t *testing.T, h http.HandlerFunc) *client {
 	t.Helper()
+	return clientOf(t, testServer(t, h))
+}
+
+func testServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
+	return s
+}
+
+func clientOf(t *testing.T, s *httptest.Server) *client {
+	t.Helper()
 	w, err := history.Create(filepath.Join(t.TempDir(), "h"))
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +122,28 @@ func TestRefusedConnection(t *testing.T) {
 	c.write(o)
 	if o.Outcome != history.Failed {
 		t.Errorf("got %s, want failed", o.Outcome)
+	}
+}
+
+// A request that went out over a connection that then broke is in doubt, also
+// when the transport tried again by itself and nobody listened any more.
+func TestBrokenThenRefused(t *testing.T) {
+	var n atomic.Int64
+	var s *httptest.Server
+	s = testServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) > 1 {
+			s.Listener.Close()
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(201)
+	})
+	c := clientOf(t, s)
+	for i, want := range []history.Outcome{history.OK, history.Unknown, history.Failed} {
+		o := c.begin(&history.Op{Kind: history.Put, Key: "k", Value: "v", IdempotencyKey: "i"})
+		c.write(o)
+		if o.Outcome != want {
+			t.Errorf("%d: got %s, want %s", i, o.Outcome, want)
+		}
 	}
 }
 
