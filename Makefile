@@ -51,7 +51,7 @@ test-model: ## 1,000,000 commands through three machines and a model
 	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000
 
 chaos: bin/chaos ## 5 minutes of faults against the real binary, checked; needs root, see test/chaos/install-debian.sh
-	$(CHAOS) -duration 5m -report $(REPORTS)/$(STAMP)
+	$(CHAOS) -duration 5m -min-operations 150000 -min-faults 30 -report $(REPORTS)/$(STAMP)
 
 chaos-short: bin/chaos ## the same for a minute, with the faults that fit
 	$(CHAOS) -duration 60s -report $(REPORTS)/$(STAMP)
@@ -60,7 +60,8 @@ chaos-release: bin/chaos ## an hour of it, in twelve parts that are added up
 	@for part in 01 02 03 04 05 06 07 08 09 10 11 12; do \
 	  $(CHAOS) -duration 5m -report $(REPORTS)/$(STAMP)/$$part; code=$$?; \
 	  if [ $$code = 2 ]; then exit 2; fi; \
-	done; bin/chaos sum -report $(REPORTS)/$(STAMP)/sum $(REPORTS)/$(STAMP)/??
+	done; \
+	bin/chaos sum -min-operations 2000000 -min-faults 400 -min-changes 40 -report $(REPORTS)/$(STAMP)/sum $(REPORTS)/$(STAMP)/??
 
 # Not `go run`, which makes 1 of every exit code.
 bin/chaos: build

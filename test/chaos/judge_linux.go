@@ -39,8 +39,7 @@ func (s *session) judge(ctx context.Context) error {
 		return err
 	}
 	s.report.Checks = append(s.report.Checks, checks...)
-	s.report.Reasons = s.idle
-	s.report.Judge()
+	s.report.Judge(*s.want)
 	return nil
 }
 

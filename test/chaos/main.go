@@ -73,6 +73,7 @@ func sum(_ context.Context, args []string, stdout, stderr io.Writer) (report.Ver
 	fs := flag.NewFlagSet("chaos sum", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	dir := fs.String("report", "", "directory for the sum (required)")
+	want := wantedFlags(fs)
 	if err := fs.Parse(args); err != nil {
 		return "", err
 	}
@@ -87,7 +88,7 @@ func sum(_ context.Context, args []string, stdout, stderr io.Writer) (report.Ver
 		}
 		parts = append(parts, r)
 	}
-	all, err := report.Sum(parts)
+	all, err := report.Sum(parts, *want)
 	if err != nil {
 		return "", err
 	}
@@ -96,4 +97,13 @@ func sum(_ context.Context, args []string, stdout, stderr io.Writer) (report.Ver
 	}
 	fmt.Fprint(stdout, all.Markdown())
 	return all.Verdict, all.Write(*dir)
+}
+
+// wantedFlags are the flags that say how much must have happened.
+func wantedFlags(fs *flag.FlagSet) *report.Wanted {
+	w := &report.Wanted{}
+	fs.IntVar(&w.Operations, "min-operations", 0, "fewer do not count")
+	fs.IntVar(&w.Faults, "min-faults", 0, "fewer that were shown to have happened do not count")
+	fs.IntVar(&w.Changes, "min-changes", 0, "fewer changes of the membership do not count")
+	return w
 }

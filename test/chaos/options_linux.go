@@ -8,8 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"kvd/test/chaos/fault"
+	"kvd/test/chaos/report"
 )
 
 // options are the flags of a run.
@@ -23,6 +27,7 @@ type options struct {
 	registers int
 	others    int
 	keep      bool
+	want      *report.Wanted
 }
 
 func parseOptions(args []string, stderr io.Writer) (o options, err error) {
@@ -37,11 +42,17 @@ func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 	fs.IntVar(&o.registers, "registers", 5, "groups of four clients with one key at a time")
 	fs.IntVar(&o.others, "others", 1, "groups of each other sort of client")
 	fs.BoolVar(&o.keep, "keep", false, "keep the history, the logs of members and the dumps in the report's directory; kept anyway unless the run passes")
+	o.want = wantedFlags(fs)
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	if *kinds != "" {
 		o.kinds = strings.Split(*kinds, ",")
+		for _, name := range o.kinds {
+			if !slices.ContainsFunc(fault.Kinds, func(k fault.Kind) bool { return k.Name == name }) {
+				return o, fmt.Errorf("there is no kind of fault %q", name)
+			}
+		}
 	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1 << 32)

@@ -70,6 +70,13 @@ const (
 	MaxUnknown = 0.05 // of all operations
 )
 
+// MaxRecovery is how long 99 of 100 healings may take until the first good write:
+// two election timeouts, of 1 s, and a second.
+const MaxRecovery = 3000 // ms
+
+// Wanted is how much must have happened, on top of the gates; zero is no limit.
+type Wanted struct{ Operations, Faults, Changes int }
+
 // Total sums the operations with an outcome; "" is any.
 func (r *Report) Total(outcome string) (n int) {
 	for _, by := range r.Operations {
@@ -125,7 +132,7 @@ func Percentile(sorted []float64, p float64) float64 {
 }
 
 // Judge says what the run showed. Reasons that are there already stay.
-func (r *Report) Judge() {
+func (r *Report) Judge(want Wanted) {
 	if r.ShownFaults() == 0 {
 		r.Reasons = append(r.Reasons, "no fault was shown to have happened")
 	}
@@ -139,15 +146,41 @@ func (r *Report) Judge() {
 			r.Reasons = append(r.Reasons, fmt.Sprintf("only %d operations/s were answered before %q at %.0f s, less than %d", f.Before, f.Kind, f.At, MinRate))
 		}
 	}
-	r.Verdict = Passed
-	if len(r.Reasons) > 0 {
-		r.Verdict = DidNotCount
+	r.Require(want)
+	if slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Count > 0 }) {
+		r.Verdict = Violated
 	}
-	for _, c := range r.Checks {
-		if c.Count > 0 {
-			r.Verdict = Violated
+}
+
+// Require sets the verdict of a run, or a sum of runs, in which less may have
+// happened than wanted, and checks the recoveries of all of it.
+func (r *Report) Require(want Wanted) {
+	for _, x := range []struct {
+		what      string
+		got, want int
+	}{
+		{"operations", r.Total(""), want.Operations},
+		{"faults that were shown", r.ShownFaults(), want.Faults},
+		{"changes of the membership", r.Changes(), want.Changes},
+	} {
+		if x.got < x.want {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("%d %s, want %d", x.got, x.what, x.want))
 		}
 	}
+	if r.Verdict != Violated {
+		r.Verdict = Passed
+		if len(r.Reasons) > 0 {
+			r.Verdict = DidNotCount
+		}
+	}
+	all := r.Recoveries()
+	c := Check{Name: "recovery", Judged: len(all)}
+	if p99 := Percentile(all, 99); p99 > MaxRecovery {
+		c.Count, c.Violations = 1, []string{fmt.Sprintf("99 of 100 healings took up to %.0f ms until the first good write, want %d at most", p99, MaxRecovery)}
+		r.Verdict = Violated
+	}
+	r.Checks = slices.DeleteFunc(r.Checks, func(o Check) bool { return o.Name == c.Name })
+	r.Checks = append(r.Checks, c)
 }
 
 // Write writes report.json and report.md into a directory.

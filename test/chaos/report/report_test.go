@@ -26,23 +26,28 @@ func TestJudge(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(r *Report)
+		wanted Wanted
 		want   Verdict
 		reason string
 	}{
-		{"nothing wrong", func(*Report) {}, Passed, ""},
-		{"a violation", func(r *Report) { r.Checks[0].Count = 1 }, Violated, ""},
-		{"too many unknown", func(r *Report) { r.Operations["put"]["unknown"] = 6 }, DidNotCount, "unknown"},
-		{"too slow before a fault", func(r *Report) { r.Faults[2].Before = 99 }, DidNotCount, "99 operations/s"},
-		{"nothing shown", func(r *Report) { r.Faults = r.Faults[2:] }, DidNotCount, "no fault was shown"},
-		{"no operation", func(r *Report) { r.Operations = nil }, DidNotCount, "no operation"},
-		{"a reason of before", func(r *Report) { r.Reasons = []string{"interrupted"} }, DidNotCount, "interrupted"},
+		{"nothing wrong", func(*Report) {}, Wanted{100, 2, 1}, Passed, ""},
+		{"a violation", func(r *Report) { r.Checks[0].Count = 1 }, Wanted{}, Violated, ""},
+		{"too many unknown", func(r *Report) { r.Operations["put"]["unknown"] = 6 }, Wanted{}, DidNotCount, "unknown"},
+		{"too slow before a fault", func(r *Report) { r.Faults[2].Before = 99 }, Wanted{}, DidNotCount, "99 operations/s"},
+		{"nothing shown", func(r *Report) { r.Faults = r.Faults[2:] }, Wanted{}, DidNotCount, "no fault was shown"},
+		{"no operation", func(r *Report) { r.Operations = nil }, Wanted{}, DidNotCount, "no operation"},
+		{"a reason of before", func(r *Report) { r.Reasons = []string{"interrupted"} }, Wanted{}, DidNotCount, "interrupted"},
 		{"a violation in a run that does not count", func(r *Report) {
 			r.Reasons, r.Checks[0].Count = []string{"interrupted"}, 1
-		}, Violated, "interrupted"},
+		}, Wanted{}, Violated, "interrupted"},
+		{"too few operations", func(*Report) {}, Wanted{Operations: 101}, DidNotCount, "100 operations, want 101"},
+		{"too few faults", func(*Report) {}, Wanted{Faults: 3}, DidNotCount, "2 faults that were shown, want 3"},
+		{"too few changes", func(*Report) {}, Wanted{Changes: 2}, DidNotCount, "1 changes of the membership, want 2"},
+		{"slow recovery", func(r *Report) { r.Faults[2].Recovery = new(3001.0) }, Wanted{}, Violated, ""},
 	} {
 		r := good()
 		test.change(r)
-		r.Judge()
+		r.Judge(test.wanted)
 		if r.Verdict != test.want || !strings.Contains(strings.Join(r.Reasons, "; "), test.reason) || test.reason == "" && len(r.Reasons) > 0 {
 			t.Errorf("%s: got %s because %q, want %s because %q", test.name, r.Verdict, r.Reasons, test.want, test.reason)
 		}
@@ -69,9 +74,9 @@ func TestPercentile(t *testing.T) {
 func TestSum(t *testing.T) {
 	a, b := good(), good()
 	b.Seeds, b.Verdict, b.Reasons = []uint64{8}, DidNotCount, []string{"interrupted"}
-	a.Verdict = Passed
-	a.Checks[0].Count, a.Checks[0].Violations = 1, []string{"x"}
-	got, err := Sum([]*Report{a, b})
+	a.Judge(Wanted{})
+	b.Checks = append(b.Checks, Check{Name: "recovery", Judged: 2, Count: 1})
+	got, err := Sum([]*Report{a, b}, Wanted{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,23 +86,31 @@ func TestSum(t *testing.T) {
 	if want := []float64{1, 1, 3, 3}; !slices.Equal(got.Recoveries(), want) {
 		t.Errorf("recoveries: got %v, want %v: one a round", got.Recoveries(), want)
 	}
-	if want := []Check{{Name: "reads", Judged: 8, Count: 1, Violations: []string{"x"}}}; !reflect.DeepEqual(got.Checks, want) {
+	if want := []Check{{Name: "reads", Judged: 8}, {Name: "recovery", Judged: 4}}; !reflect.DeepEqual(got.Checks, want) {
 		t.Errorf("checks: got %+v, want %+v", got.Checks, want)
 	}
 	if got.Verdict != DidNotCount || !slices.Equal(got.Reasons, []string{"seed 8: interrupted"}) {
 		t.Errorf("got %s because %q", got.Verdict, got.Reasons)
 	}
-	for _, verdicts := range [][2]Verdict{{Violated, Passed}, {Passed, Violated}, {DidNotCount, Violated}, {Violated, DidNotCount}} {
-		a.Verdict, b.Verdict = verdicts[0], verdicts[1]
-		if got, err := Sum([]*Report{a, b}); err != nil || got.Verdict != Violated {
-			t.Errorf("%q add up to %q, %v", verdicts, got.Verdict, err)
+	b.Reasons = nil
+	if got, err := Sum([]*Report{a, b}, Wanted{Operations: 200, Faults: 4, Changes: 2}); err != nil || got.Verdict != Passed {
+		t.Errorf("got %q, %v", got.Verdict, err)
+	}
+	if got, err := Sum([]*Report{a, b}, Wanted{Operations: 201}); err != nil || got.Verdict != DidNotCount {
+		t.Errorf("too little was done in both: got %q, %v", got.Verdict, err)
+	}
+	b.Checks[0].Count, b.Checks[0].Violations = 1, []string{"x"}
+	for _, parts := range [][]*Report{{a, b}, {b, a}} {
+		got, err := Sum(parts, Wanted{})
+		if err != nil || got.Verdict != Violated || got.Checks[0].Count != 1 || !slices.Equal(got.Checks[0].Violations, []string{"x"}) {
+			t.Errorf("got %q, %+v, %v", got.Verdict, got.Checks, err)
 		}
 	}
 	b.Commit = "d"
-	if _, err := Sum([]*Report{a, b}); err == nil {
+	if _, err := Sum([]*Report{a, b}, Wanted{}); err == nil {
 		t.Error("runs of two commits were added up")
 	}
-	if _, err := Sum(nil); err == nil {
+	if _, err := Sum(nil, Wanted{}); err == nil {
 		t.Error("no runs were added up")
 	}
 }
@@ -105,7 +118,7 @@ func TestSum(t *testing.T) {
 // A report can be read back, and its page says what matters.
 func TestWriteRead(t *testing.T) {
 	dir, r := t.TempDir(), good()
-	r.Judge()
+	r.Judge(Wanted{})
 	if err := r.Write(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// Sum adds up the reports of several runs of one commit.
-func Sum(parts []*Report) (*Report, error) {
+// Sum adds up the reports of several runs of one commit, in which so much was
+// wanted of all of them together.
+func Sum(parts []*Report, want Wanted) (*Report, error) {
 	if len(parts) == 0 {
 		return nil, errors.New("there is no report to add up")
 	}
@@ -38,7 +39,9 @@ func Sum(parts []*Report) (*Report, error) {
 			all.Skipped[kind] = why
 		}
 		for _, c := range r.Checks {
-			all.add(c)
+			if c.Name != "recovery" { // it is of all of them
+				all.add(c)
+			}
 		}
 		for _, reason := range r.Reasons {
 			all.Reasons = append(all.Reasons, fmt.Sprintf("seed %s: %s", numbers(r.Seeds), reason))
@@ -48,10 +51,11 @@ func Sum(parts []*Report) (*Report, error) {
 		all.Seconds += r.Seconds
 		all.Events += r.Events
 		all.Began = min(all.Began, r.Began)
-		if r.Verdict == Violated || all.Verdict == Passed {
-			all.Verdict = r.Verdict
+		if slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name != "recovery" && c.Count > 0 }) {
+			all.Verdict = Violated
 		}
 	}
+	all.Require(want)
 	return all, nil
 }
 
