@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +79,7 @@ func (s *session) path(name string) string { return filepath.Join(s.options.repo
 // build makes the binary, unless there is one.
 func (s *session) build(ctx context.Context) error {
 	s.report = &report.Report{Runs: 1, Seeds: []uint64{s.seed}, Commit: commit(), Began: s.began.UTC().Format(time.RFC3339),
-		Machine: machine(), Members: s.members, Skipped: map[string]string{}}
+		Machine: machine(), Members: s.members}
 	if err := os.Mkdir(s.path("logs"), 0o755); err != nil {
 		return err
 	}
@@ -118,10 +120,10 @@ func (s *session) open() ([]fault.Kind, error) {
 	}
 	s.c = c
 	kinds, skipped := fault.Able(c, s.kinds)
-	for kind, why := range skipped {
-		s.warn("%s: %s", kind, why)
-		s.report.Skipped[kind] = why
+	for _, kind := range slices.Sorted(maps.Keys(skipped)) {
+		s.warn("%s: %s", kind, skipped[kind])
 	}
+	s.report.Skipped = skipped
 	return kinds, nil
 }
 
