@@ -20,11 +20,12 @@ func changeMembers(w *Wound) error {
 	if err != nil {
 		return err
 	}
-	through, err := w.pick(1)
-	if err != nil {
-		return err
+	// Whoever leaves shows nobody the way in.
+	ways := slices.DeleteFunc(w.free(), func(m *cluster.Member) bool { return m == leave })
+	if len(ways) == 0 {
+		return errors.New("no member is left to join through")
 	}
-	join, err := w.c.Join(through[0])
+	join, err := w.c.Join(ways[w.rng.IntN(len(ways))])
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,11 @@ func rollingRestart(w *Wound) error {
 			return err
 		}
 		// The other fault of the moment may stand in the way.
-		if err := m.WaitReady(w.ctx, 10*time.Second); err != nil && w.alone {
+		patience := 20 * time.Second
+		if !w.alone {
+			patience = 4 * time.Second
+		}
+		if err := m.WaitReady(w.ctx, patience); err != nil && w.alone {
 			w.broken("after a restart: %v", err)
 		}
 	}
