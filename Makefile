@@ -17,7 +17,7 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz chaos chaos-short chaos-release bin/chaos bench-wrk bench-watch bench-keys bench-snapshot test-long test-model mutants clean
+.PHONY: help build run cluster test check fuzz sim chaos chaos-short chaos-release bin/chaos mutants bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,14 @@ test-long: ## the long forms: 40 membership changes under writes and kills, long
 
 test-model: ## 1,000,000 commands through three machines and a model
 	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000
+
+SEEDS       ?= $(if $(SEED),1,500)
+FROM        ?= $(or $(SEED),1)
+SIM_WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+sim: ## simulate SEEDS (500) clusters, beginning with seed FROM (1); SEED=4711 replays one and prints what was done to it
+	$(GO) test -count=1 -timeout=0 $(if $(SEED),-v) -run '^TestSimulation$$' ./internal/clustertest -args \
+	  -seeds=$(SEEDS) -seed=$(FROM) $(if $(SEED),-deeds,-workers=$(SIM_WORKERS))
 
 chaos: bin/chaos ## 5 minutes of faults against the real binary, checked; needs root, see test/chaos/install-debian.sh
 	$(CHAOS) -duration 5m -min-operations 150000 -min-faults 30 -report $(REPORTS)/$(STAMP)

@@ -16,7 +16,6 @@ const (
 	minQuotaBytes    = 1 << 20
 	maxFounders      = 9 // each further voter makes every write wait for more disks
 
-	walSegmentBytes = 64 << 20 // allocated at once when a segment begins, and for the one after it
 )
 
 // Values of --read-only-option.

@@ -2,9 +2,9 @@
 //
 // It is the only package that sees all the others and the only one that ends
 // the process. main turns signals into a context, run turns arguments into an
-// exit code, and serve wires the parts of one member together:
+// exit code, and serve gives a member (replica) its files, its addresses and its peers:
 //
-//	httpapi → kvstore.DB → raftLog (adapter) → raftnode.Node ⇄ transport.Transport
+//	httpapi → kvstore.DB → raftnode.Node ⇄ transport.Transport
 //
 // The other commands work on files while no member runs: doctor, snapshot
 // inspect, restore, recover and debug dump-log.

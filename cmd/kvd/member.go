@@ -6,13 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"time"
 
 	"go.uber.org/zap"
 
 	"kvd/internal/httpapi"
 	"kvd/internal/kvstore"
 	"kvd/internal/raftnode"
+	"kvd/internal/replica"
 	"kvd/internal/transport"
 )
 
@@ -25,12 +25,8 @@ type member struct {
 	who   raftnode.Identity
 	lg    *zap.Logger
 	ls    *listeners
-	node  *raftnode.Node[kvstore.Result]
 	trans *transport.Transport
-	api   *httpapi.Handler
-	keep  *retention
-	ends  *expiry
-	space *diskSpace
+	*replica.Replica
 }
 
 // origin says who a member is and, for one that has not run yet, how it came
@@ -43,25 +39,38 @@ type origin struct {
 
 // newMember wires the parts together. It starts nothing.
 func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, from origin) (*member, error) {
-	machine := kvstore.NewMachine()
-	space := newDiskSpace(cfg.DataDir, cfg.DiskReserveBytes, lg.Named("disk"))
-	node, err := raftnode.New(raftnode.Config{
-		Identity:        from.Identity,
-		PeerURL:         cfg.AdvertisePeer,
-		ClientURL:       cfg.AdvertiseClient,
-		Founders:        from.founders,
-		Seeds:           from.seeds,
-		Tick:            cfg.Tick,
-		ElectionTicks:   int(cfg.ElectionTicks),
-		HeartbeatTicks:  heartbeatTicks,
-		SnapshotEntries: cfg.SnapshotEntries,
-		SnapshotBytes:   cfg.SnapshotBytes,
-		Logger:          lg.Named("raft"),
+	errorLog, _ := zap.NewStdLogAt(lg.Named("api"), zap.ErrorLevel) // zap knows the level
+	rep, err := replica.New(replica.Config{
+		Node: raftnode.Config{
+			Identity:        from.Identity,
+			PeerURL:         cfg.AdvertisePeer,
+			ClientURL:       cfg.AdvertiseClient,
+			Founders:        from.founders,
+			Seeds:           from.seeds,
+			Tick:            cfg.Tick,
+			ElectionTicks:   int(cfg.ElectionTicks),
+			HeartbeatTicks:  heartbeatTicks,
+			SnapshotEntries: cfg.SnapshotEntries,
+			SnapshotBytes:   cfg.SnapshotBytes,
 
-		VerifyEvery:        cfg.VerifyInterval,
-		ReadOnlyLeaseBased: cfg.ReadOnlyOption == readLeaseBased,
-		SnapshotRoom:       space.snapshotRoom,
-	}, machine, disk)
+			VerifyEvery:        cfg.VerifyInterval,
+			ReadOnlyLeaseBased: cfg.ReadOnlyOption == readLeaseBased,
+		},
+		Storage: disk,
+		API: httpapi.Config{
+			Hosts:         hosts(cfg),
+			MaxValueBytes: int64(cfg.MaxValueBytes),
+			Compat:        cfg.Compat == "raftexample",
+			Version:       readBuildInfo().Version,
+			ErrorLog:      errorLog,
+		},
+		History:     kvstore.Retention{Revisions: cfg.HistoryRevisions, Age: cfg.HistoryAge, Bytes: cfg.HistoryBytes},
+		QuotaBytes:  cfg.QuotaBytes,
+		DataDir:     cfg.DataDir,
+		DiskReserve: cfg.DiskReserveBytes,
+		FreeBytes:   freeBytes,
+		Logger:      lg,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -72,36 +81,7 @@ func newMember(cfg *config, lg *zap.Logger, ls *listeners, disk *raftnode.Disk, 
 	if err != nil {
 		return nil, err
 	}
-	db := kvstore.NewDB(machine, raftLog{node})
-	db.QuotaBytes = cfg.QuotaBytes
-	space.node, db.NoSpace = node, space.noSpace
-	errorLog, _ := zap.NewStdLogAt(lg.Named("api"), zap.ErrorLevel) // zap knows the level
-	view := clusterView{node: node, space: space, who: from.Identity, electionTimeout: cfg.electionTimeout(), born: time.Now()}
-	api, err := httpapi.New(httpapi.Config{
-		Store:         db,
-		Stats:         machine,
-		Cluster:       view,
-		Membership:    view,
-		Leadership:    view,
-		Snapshots:     view,
-		Verifier:      view,
-		Guard:         view,
-		Hosts:         hosts(cfg),
-		MaxValueBytes: int64(cfg.MaxValueBytes),
-		Compat:        cfg.Compat == "raftexample",
-		Version:       readBuildInfo().Version,
-		ErrorLog:      errorLog,
-	})
-	if err != nil {
-		return nil, err
-	}
-	keep := &retention{
-		machine: machine, db: db, leads: node.Leads, every: retentionPeriod, lg: lg.Named("history"),
-		keep:  kvstore.Retention{Revisions: cfg.HistoryRevisions, Age: cfg.HistoryAge, Bytes: cfg.HistoryBytes},
-		quota: cfg.QuotaBytes,
-	}
-	ends := &expiry{machine: machine, db: db, leads: node.Leads, clock: node.Clock, every: expiryPeriod, lg: lg.Named("expiry")}
-	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, node: node, trans: trans, api: api, keep: keep, ends: ends, space: space}, nil
+	return &member{cfg: cfg, who: from.Identity, lg: lg, ls: ls, trans: trans, Replica: rep}, nil
 }
 
 // hosts are the names by which clients may call this member.
@@ -120,7 +100,7 @@ func hosts(cfg *config) []string {
 // fails. The node must be open.
 func (m *member) run(ctx context.Context, founding http.Handler) error {
 	s := newStack(7)
-	m.space.look() // before the first write can come
+	m.Space.Look() // before the first write can come
 	s.start(ctx, "peer server", func(ctx context.Context) error {
 		// Messages that are lost are sent again, so peers need no patience.
 		mux := http.NewServeMux()
@@ -128,13 +108,13 @@ func (m *member) run(ctx context.Context, founding http.Handler) error {
 		mux.Handle("/", m.trans.Handler())
 		return serveUntil(ctx, newPeerServer(mux, debugLog(m.lg, "peer")), m.ls.peer, 0)
 	})
-	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.node) })
-	s.start(ctx, raftPart, func(ctx context.Context) error { return m.node.Run(ctx, m.trans) })
-	s.start(ctx, "disk space", m.space.run)
-	s.start(ctx, "retention", m.keep.run)
-	s.start(ctx, "expiry", m.ends.run)
+	s.start(ctx, "transport", func(ctx context.Context) error { return m.trans.Run(ctx, m.Node) })
+	s.start(ctx, raftPart, func(ctx context.Context) error { return m.Node.Run(ctx, m.trans) })
+	s.start(ctx, "disk space", m.Space.Run)
+	s.start(ctx, "retention", m.Retention.Run)
+	s.start(ctx, "expiry", m.Expiry.Run)
 	s.start(ctx, "client server", func(ctx context.Context) error {
-		srv := httpapi.NewServer(m.api, httpapi.ServerConfig{ErrorLog: debugLog(m.lg, "client")})
+		srv := httpapi.NewServer(m.API, httpapi.ServerConfig{ErrorLog: debugLog(m.lg, "client")})
 		return serveUntil(ctx, srv, m.ls.client, drainTimeout)
 	})
 	m.lg.Info("serving", zap.Uint64("member", m.who.Member), zap.String("cluster", formatClusterID(m.who.Cluster)),
@@ -146,8 +126,12 @@ func (m *member) run(ctx context.Context, founding http.Handler) error {
 	case failed = <-s.failed:
 	case <-ctx.Done():
 		m.lg.Info("stopping", zap.NamedError("cause", context.Cause(ctx)))
-		m.api.Drain()
-		failed = s.wait(func() { m.handOver(ctx) })
+		m.API.Drain()
+		failed = s.wait(func() {
+			patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*m.cfg.electionTimeout())
+			defer cancel()
+			m.HandOver(patience)
+		})
 	}
 	if failed == nil {
 		return m.explain(s.stop(context.Cause(ctx)))
@@ -159,7 +143,7 @@ func (m *member) run(ctx context.Context, founding http.Handler) error {
 		m.ls.close()
 		return m.explain(failed.err)
 	}
-	m.api.Drain()
+	m.API.Drain()
 	_ = s.stop(failed.err) // what fails as a consequence explains nothing
 	return m.explain(failed.err)
 }
@@ -195,18 +179,5 @@ func explain(cfg *config, err error) error {
 		return exitWith(exitDataDir, "%w", err) // it names the path
 	default:
 		return exitWith(exitFatal, "stopped by an error, nothing more was acknowledged: %w", err)
-	}
-}
-
-// handOver gives leadership, where this member has it, to another, so that the
-// cluster need not miss its leader for an election timeout.
-func (m *member) handOver(ctx context.Context) {
-	if !m.node.Leads() || len(m.node.Members()) == 1 {
-		return // there is nothing to hand over, or nobody to miss it
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*m.cfg.electionTimeout())
-	defer cancel()
-	if err := m.node.TransferLeadership(ctx, 0); err != nil {
-		m.lg.Info("no other member took over", zap.Error(err))
 	}
 }

@@ -109,7 +109,7 @@ func runMember(ctx context.Context, cfg *config, lg *zap.Logger, ls *listeners, 
 	if err != nil {
 		return exitWith(exitFatal, "wire member: %w", err)
 	}
-	if err := m.node.Open(); err != nil {
+	if err := m.Node.Open(); err != nil {
 		return explain(cfg, err)
 	}
 	return m.run(ctx, tell)

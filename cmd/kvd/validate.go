@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/zap/zapcore"
+
+	"kvd/internal/replica"
 )
 
 // faults collects what is wrong with a config, flag by flag.
@@ -218,9 +220,9 @@ func (c *config) warnings() []string {
 	if c.ReadOnlyOption == readLeaseBased {
 		w = append(w, "--read-only-option lease-based: a leader that is cut off from the others serves stale reads until it notices")
 	}
-	if c.DiskReserveBytes > 0 && c.DiskReserveBytes <= 2*walSegmentBytes {
+	if c.DiskReserveBytes > 0 && c.DiskReserveBytes <= 2*replica.WALSegmentBytes {
 		w = append(w, fmt.Sprintf("--disk-reserve-bytes %s is not more than two segments of the log (%s): it may find the disk full, which ends this member",
-			formatBytes(c.DiskReserveBytes), formatBytes(2*walSegmentBytes)))
+			formatBytes(c.DiskReserveBytes), formatBytes(2*replica.WALSegmentBytes)))
 	}
 	if c.Insecure {
 		w = append(w, "--insecure: anybody who reaches the listen addresses can read, write and reconfigure this cluster")

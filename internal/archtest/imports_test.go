@@ -32,14 +32,15 @@ const (
 // of this module that its code (without tests) may import.
 var allowed = map[string][]string{
 	module + "/cmd/kvd": {
-		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "transport",
+		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "replica", internal + "transport",
 	},
 	internal + "httpapi":   {internal + "kvstore"},
 	internal + "kvstore":   {},
 	internal + "raftnode":  {},
 	internal + "transport": {},
+	internal + "replica":   {internal + "httpapi", internal + "kvstore", internal + "raftnode"},
 	internal + "clustertest": {
-		internal + "kvstore", internal + "raftnode", internal + "transport",
+		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "replica", internal + "transport",
 	},
 	internal + "archtest":      {},
 	module + "/client":         {},

@@ -54,7 +54,7 @@ func (n *Network) snapshotFate(from, to uint64) (delay, second time.Duration, co
 		copies = 0
 	}
 	if copies > 1 {
-		second = time.Duration(n.rng.Int64N(int64(2 * time.Second)))
+		second = time.Duration(n.dice(from, to).Int64N(int64(2 * time.Second)))
 	}
 	return delay, second, copies
 }
@@ -95,7 +95,11 @@ func (e *endpoint) sendSnapshot(to uint64, m *raftpb.Message, fate Fate) {
 			})
 		}
 	}
-	ok = receive(target, m, r) == nil
+	if err := receive(target, m, r); err != nil {
+		e.n.trace.deed("snapshot %d from %d is refused by %d: %v", m.GetSnapshot().GetMetadata().GetIndex(), e.id, to, err)
+		return
+	}
+	ok = true
 }
 
 func receive(target Receiver, m *raftpb.Message, body io.Reader) error {
@@ -117,6 +121,7 @@ func (n *Network) pace(from, to uint64, size int64) time.Duration {
 // FetchSnapshot carries a body the other way. What is asked and what comes back
 // can each be lost.
 func (e *endpoint) FetchSnapshot(ctx context.Context, from, index uint64) (io.ReadCloser, error) {
+	e.gate.pass()
 	delay, copies := e.n.fate(e.id, from)
 	time.Sleep(delay)
 	source := e.n.member(from)

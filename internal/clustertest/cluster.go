@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -15,8 +14,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"kvd/internal/httpapi"
 	"kvd/internal/kvstore"
 	"kvd/internal/raftnode"
+	"kvd/internal/replica"
 )
 
 // Cluster is a cluster of real members on a Network and on Disks.
@@ -24,13 +25,19 @@ type Cluster struct {
 	Net  *Network
 	Rand *rand.Rand
 
+	// What members are started with besides, from their next life on.
+	API     httpapi.Config
+	History kvstore.Retention
+
 	t       testing.TB
 	cfg     raftnode.Config
 	founder []raftnode.Founder
+	truth   *truth // nil: nobody asks
+	trace   *trace // nil: nobody asks
 
 	mu      sync.Mutex
 	members map[uint64]*Member
-	hashes  map[uint64]uint64 // index to the state's hash after it
+	applied map[uint64]entry // by index
 	broken  []string
 }
 
@@ -44,12 +51,18 @@ type Member struct {
 	join  bool
 
 	applyDelay atomic.Int64 // what each log entry of commands takes to apply
+	clock      *clock
+	gone       atomic.Bool // it was removed from the cluster
 
 	mu      sync.Mutex
 	node    *raftnode.Node[kvstore.Result] // nil: not running
 	db      *kvstore.DB
 	machine *kvstore.Machine
+	server  *server
+	gate    *gate
 	url     string // where peers find it, from its next life on; "": as from the start
+	listens string // where it is in this life
+	lives   uint64 // so far
 	checked *checked
 	stop    context.CancelFunc
 	done    chan error
@@ -63,14 +76,14 @@ func New(t testing.TB, seed uint64, founders int, cfg raftnode.Config) *Cluster 
 		t: t, cfg: cfg,
 		Rand:    rand.New(rand.NewPCG(seed, 1)),
 		members: make(map[uint64]*Member),
-		hashes:  make(map[uint64]uint64),
+		applied: make(map[uint64]entry),
 	}
 	c.Net = newNetwork(rand.New(rand.NewPCG(seed, 2)), c.violated)
 	for id := range uint64(founders) {
 		c.founder = append(c.founder, raftnode.Founder{ID: id + 1, PeerURL: peerURL(id + 1)})
 	}
 	for _, f := range c.founder {
-		c.members[f.ID] = &Member{ID: f.ID, c: c, Disk: newDisk(rand.New(rand.NewPCG(seed, 100+f.ID)))}
+		c.members[f.ID] = &Member{ID: f.ID, c: c, clock: newClock(1), Disk: newDisk(rand.New(rand.NewPCG(seed, 100+f.ID)))}
 	}
 	return c
 }
@@ -86,7 +99,7 @@ func (c *Cluster) Member(id uint64) *Member {
 	defer c.mu.Unlock()
 	m, ok := c.members[id]
 	if !ok {
-		m = &Member{ID: id, c: c, join: true, seeds: make(map[uint64]string), Disk: newDisk(rand.New(rand.NewPCG(id, 100)))}
+		m = &Member{ID: id, c: c, join: true, clock: newClock(1), seeds: make(map[uint64]string), Disk: newDisk(rand.New(rand.NewPCG(id, 100)))}
 		for other := range c.members {
 			m.seeds[other] = peerURL(other)
 		}
@@ -155,32 +168,58 @@ func (m *Member) Start() {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	cfg.Logger = cfg.Logger.With(zap.Uint64("member", m.ID))
-	machine := kvstore.NewMachine()
-	watched := &checked{Machine: machine, m: m}
-	node, err := raftnode.New(cfg, watched, m.Disk.mount())
+	cfg.Monotonic = m.clock.now
+	g := &gate{}
+	var watched *checked
+	rep, err := replica.New(replica.Config{
+		Node:    cfg,
+		Storage: m.Disk.mount(g),
+		StateMachine: func(machine *kvstore.Machine) raftnode.StateMachine[kvstore.Result] {
+			watched = &checked{Machine: machine, m: m, gate: g}
+			return watched
+		},
+		API:         m.c.apiConfig(m.ID),
+		History:     m.c.History,
+		DiskReserve: diskReserve,
+		FreeBytes:   func(string) (uint64, error) { return m.Disk.free(), nil },
+		Logger:      cfg.Logger.With(zap.Uint64("member", m.ID)),
+	})
 	if err != nil {
 		m.c.t.Fatalf("new member %d: %v", m.ID, err)
 	}
+	node := rep.Node
 	if err := node.Open(); err != nil {
 		m.c.violated(fmt.Sprintf("member %d cannot open its disk: %v", m.ID, err))
 		return
 	}
+	watched.node = node
 	ctx, cancel := context.WithCancel(context.Background())
-	m.node, m.machine, m.db = node, machine, kvstore.NewDB(machine, node)
-	m.checked = watched
+	m.node, m.machine, m.db, m.gate = node, rep.Machine, rep.DB, g
+	m.listens = cfg.PeerURL
+	m.checked, m.server = watched, &server{id: m.ID, Replica: rep, life: ctx, gate: g}
 	m.stop, m.done = cancel, make(chan error, 1)
-	e := &endpoint{n: m.c.Net, id: m.ID, disk: m.Disk, self: func() Receiver {
+	e := &endpoint{n: m.c.Net, id: m.ID, disk: m.Disk, gate: g, self: func() Receiver {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return node
 	}}
-	m.c.Net.attach(m.ID, node)
-	done := m.done
+	m.c.Net.attach(m.ID, &receiver{Node: node, gate: g, url: cfg.PeerURL})
+	rep.Space.Look()
+	done, late := m.done, m.jitter()
+	// At moments of their own, so that the order of ticks is not the runtime's to choose.
+	for _, run := range []func(context.Context) error{rep.Space.Run, rep.Retention.Run, rep.Expiry.Run} {
+		late := m.jitter()
+		m.c.Net.wg.Go(func() { // it ends with ctx, and in no other way
+			time.Sleep(late)
+			_ = run(ctx)
+		})
+	}
 	go func() {
+		time.Sleep(late)
 		err := node.Run(ctx, e)
 		cancel()
+		g.open()
 		m.c.Net.detach(m.ID)
 		done <- err
 	}()
@@ -210,18 +249,20 @@ func (m *Member) Kill() {
 	m.c.Net.detach(m.ID)
 	m.Disk.Crash()
 	m.stop()
+	m.gate.open()
 }
 
 func (m *Member) end(how func()) error {
 	m.mu.Lock()
-	node, stop, done := m.node, m.stop, m.done
-	m.node, m.db, m.killed = nil, nil, false
+	node, stop, done, g := m.node, m.stop, m.done, m.gate
+	m.node, m.db, m.server, m.killed = nil, nil, nil, false
 	m.mu.Unlock()
 	if node == nil {
 		return nil
 	}
 	how()
 	stop()
+	g.open()
 	// Not under the mutex: whoever waits for one keeps virtual time from
 	// going on, and a disk may have to finish a write.
 	return <-done
@@ -290,119 +331,9 @@ func (c *Cluster) WaitLeader(limit time.Duration) (*Member, error) {
 	return nil, errors.New("no leader in time")
 }
 
-// checked is the state machine of a member, watched: equal index means equal
-// state, and nothing is applied that a majority of disks could forget.
-type checked struct {
-	*kvstore.Machine
-	m *Member
-
-	mu      sync.Mutex // held while the state is changed behind its back, and while it is scanned
-	flips   int        // bits changed so far
-	altered bool       // it was, and has not been replaced since
-	forgets bool       // it will be: of the next entry with commands, all are left out
-}
-
-// Flip changes one bit of a key's value in the memory of a member that runs.
-func (m *Member) Flip(key string) bool {
-	m.mu.Lock()
-	s := m.checked
-	m.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	it, ok := s.Get([]byte(key))
-	if !ok || len(it.Value) == 0 {
-		return false
+// restartIfEnded clears away a life that a fault has ended.
+func (m *Member) restartIfEnded() {
+	if _, ended := m.Ended(); ended {
+		m.Crash()
 	}
-	flipBit(&it.Value[0], s.flips%8) // not the same twice: that would undo it
-	s.flips++
-	s.altered = true
-	s.Revision() // whoever reads the state from now on has waited for this
-	return true
-}
-
-// flipBit is what a faulty memory does: it waits for nobody, and the race
-// detector is not to see it.
-//
-//go:norace
-//go:noinline
-func flipBit(b *byte, bit int) { *b ^= 1 << bit }
-
-// Forget makes a member that runs leave out the next entry that has commands, as
-// a fault in the code that applies them would.
-func (m *Member) Forget() {
-	m.mu.Lock()
-	s := m.checked
-	m.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgets = true
-}
-
-// Altered says that the member's state was changed by Flip or Forget.
-func (m *Member) Altered() bool {
-	m.mu.Lock()
-	s := m.checked
-	m.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.altered
-}
-
-func (s *checked) Digest() func(func() error) (uint64, error) {
-	scan := s.Machine.Digest()
-	return func(pause func() error) (uint64, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return scan(pause)
-	}
-}
-
-func (s *checked) Restore(r io.Reader) error {
-	err := s.Machine.Restore(r)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.altered = s.altered && err != nil
-	return err
-}
-
-// apply applies an entry, or what is left of it, and tells whether the state that
-// it leads to can be compared with others.
-func (s *checked) apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvstore.Result, bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.forgets && len(cmds) > 0 {
-		s.forgets, s.altered = false, true
-		_, err := s.Machine.Apply(index, clock, nil)
-		return slices.Repeat([]kvstore.Result{{Code: kvstore.NotFound}}, len(cmds)), false, err
-	}
-	res, err := s.Machine.Apply(index, clock, cmds)
-	return res, !s.altered, err
-}
-
-func (s *checked) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvstore.Result, error) {
-	time.Sleep(time.Duration(s.m.applyDelay.Load()))
-	res, equal, err := s.apply(index, clock, cmds)
-	if !equal {
-		return res, err
-	}
-	_, hash := s.Hash()
-	c := s.m.c
-	node := s.m.Node()
-	founders := node != nil && len(node.Members()) == len(c.founder)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if was, ok := c.hashes[index]; ok && was != hash {
-		c.broken = append(c.broken, fmt.Sprintf("member %d differs from another at index %d", s.m.ID, index))
-	}
-	c.hashes[index] = hash
-	durable := 0
-	for _, f := range c.founder {
-		if c.members[f.ID].Disk.Holds(index) {
-			durable++
-		}
-	}
-	if founders && len(c.members) == len(c.founder) && durable <= len(c.founder)/2 {
-		c.broken = append(c.broken, fmt.Sprintf("member %d applied index %d, which is durable on only %d disks", s.m.ID, index, durable))
-	}
-	return res, err
 }

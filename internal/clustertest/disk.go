@@ -36,6 +36,8 @@ type Disk struct {
 
 	latency func(*rand.Rand) time.Duration
 	failIn  int           // fail the n-th write from now; 0: none
+	failure error         // that it fails with
+	room    uint64        // bytes that are free
 	stalled chan struct{} // not nil: writes that sync wait until it is closed
 	loseAll bool
 	hook    func(Op) error
@@ -51,15 +53,18 @@ type image struct {
 
 func newDisk(rng *rand.Rand) *Disk {
 	return &Disk{
-		rng:    rng,
-		bodies: make(map[uint64][]byte),
-		latency: func(r *rand.Rand) time.Duration {
-			if r.IntN(200) == 0 {
-				return time.Duration(r.IntN(300)) * time.Millisecond // a stall
-			}
-			return time.Duration(r.IntN(3000)) * time.Microsecond
-		},
+		rng:     rng,
+		room:    plenty,
+		bodies:  make(map[uint64][]byte),
+		latency: ordinaryLatency,
 	}
+}
+
+func ordinaryLatency(r *rand.Rand) time.Duration {
+	if r.IntN(200) == 0 {
+		return time.Duration(r.IntN(300)) * time.Millisecond // a stall
+	}
+	return time.Duration(r.IntN(3000)) * time.Microsecond
 }
 
 // Crash ends a life: its writes from now on are lost, and so is a random end
@@ -110,15 +115,18 @@ func (d *Disk) unstallLocked() {
 }
 
 // FailAfter makes the n-th write from now fail, and all that follow.
-func (d *Disk) FailAfter(n int) {
+func (d *Disk) FailAfter(n int) { d.fail(n, ErrFault) }
+
+func (d *Disk) fail(n int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.failIn = n
+	d.failIn, d.failure = n, err
 }
 
 // Heal makes the disk work again.
 func (d *Disk) Heal() {
 	d.FailAfter(0)
+	d.SetFree(plenty)
 	d.Unstall()
 }
 
@@ -131,16 +139,17 @@ func (d *Disk) Holds(index uint64) bool {
 }
 
 // mount returns the disk as a process of a new life sees it.
-func (d *Disk) mount() *mounted {
+func (d *Disk) mount(g *gate) *mounted {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &mounted{d: d, life: d.life}
+	return &mounted{d: d, life: d.life, gate: g}
 }
 
 // mounted is the raftnode.Storage of one life.
 type mounted struct {
 	d    *Disk
 	life int
+	gate *gate
 }
 
 var _ raftnode.Storage = (*mounted)(nil)
@@ -149,6 +158,7 @@ var _ raftnode.Storage = (*mounted)(nil)
 // apart, and syncs if asked to.
 func (m *mounted) write(op string, sync bool, writes ...func(*image)) error {
 	d := m.d
+	m.gate.pass()
 	if err := d.pass(op, false); err != nil {
 		return err
 	}
@@ -160,8 +170,9 @@ func (m *mounted) write(op string, sync bool, writes ...func(*image)) error {
 	if d.failIn > 0 {
 		if d.failIn--; d.failIn == 0 {
 			d.failIn = 1 // a broken disk stays broken
+			err := d.failure
 			d.mu.Unlock()
-			return ErrFault
+			return err
 		}
 	}
 	d.unsynced = append(d.unsynced, writes...)
@@ -176,6 +187,7 @@ func (m *mounted) write(op string, sync bool, writes ...func(*image)) error {
 	if time.Sleep(pause); stalled != nil {
 		<-stalled
 	}
+	m.gate.pass()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.life != m.life {

@@ -12,6 +12,7 @@ const (
 	opPut
 	opCAS // put if the key's revision is the one last seen
 	opDelete
+	opCreate // put if there is no such key
 )
 
 // input and output are one operation as porcupine sees it.
@@ -77,6 +78,20 @@ func step(s register, in input, out output) (bool, any) {
 		}
 		learn(out.revision)
 		return s == register{out.value, out.revision}, s
+	case opCreate:
+		switch {
+		case out.failed:
+			learn(out.revision)
+			return s.revision != 0 && s.revision == out.revision, s
+		case out.unknown && s.revision != 0:
+			return true, s
+		case !out.unknown && s.revision != 0:
+			return false, s
+		}
+		if out.unknown {
+			return true, register{in.value, anyRevision}
+		}
+		return true, register{in.value, out.revision}
 	case opCAS:
 		switch {
 		case out.failed:

@@ -41,7 +41,8 @@ type Link struct {
 // copied, as on a wire, and overtake each other at random.
 type Network struct {
 	mu      sync.Mutex
-	rng     *rand.Rand
+	seed    uint64
+	dices   map[[2]uint64]*rand.Rand
 	def     Link
 	links   map[[2]uint64]Link
 	lines   map[[2]uint64]*line
@@ -50,11 +51,13 @@ type Network struct {
 	wg      sync.WaitGroup    // of what is under way
 	report  func(string)      // of a broken invariant
 	filter  Filter
+	trace   *trace // nil: nobody asks
 
 	sent, lost int  // messages
 	noBodies   bool // snapshots get nowhere
 	fetched    int  // snapshots that a member has asked for and been given
 	snapshots  int  // of sent
+	addresses  bool // a member is found where it listens, and nowhere else
 	cutNext    int  // how many of the next snapshots are cut in their middle
 }
 
@@ -62,7 +65,7 @@ var errLost = errors.New("lost on the network")
 
 func newNetwork(rng *rand.Rand, report func(string)) *Network {
 	return &Network{
-		rng: rng, report: report,
+		seed: rng.Uint64(), dices: make(map[[2]uint64]*rand.Rand), report: report,
 		def:     Link{MaxDelay: 2 * time.Millisecond},
 		links:   make(map[[2]uint64]Link),
 		lines:   make(map[[2]uint64]*line),
@@ -132,12 +135,13 @@ func (n *Network) fate(from, to uint64) (time.Duration, int) {
 		l = n.def
 	}
 	n.sent++
-	if l.Cut || n.rng.Float64() < l.Drop {
+	dice := n.dice(from, to)
+	if l.Cut || dice.Float64() < l.Drop {
 		n.lost++
 		return 0, 0
 	}
-	delay := l.MinDelay + time.Duration(n.rng.Int64N(int64(l.MaxDelay-l.MinDelay)+1))
-	if n.rng.Float64() < l.Duplicate {
+	delay := l.MinDelay + time.Duration(dice.Int64N(int64(l.MaxDelay-l.MinDelay)+1))
+	if dice.Float64() < l.Duplicate {
 		return delay, 2
 	}
 	return delay, 1
@@ -183,6 +187,7 @@ type endpoint struct {
 	n    *Network
 	id   uint64
 	disk *Disk
+	gate *gate
 	self func() Receiver // nil once the life has ended
 
 	mu    sync.Mutex
@@ -201,12 +206,12 @@ func (e *endpoint) SetPeers(peers map[uint64]string) {
 func (e *endpoint) knows(id uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, ok := e.peers[id]; ok {
+	if url, ok := e.peers[id]; ok && e.n.hears(id, url) {
 		return true
 	}
 	for peer := range e.peers {
 		if teller, ok := e.n.member(peer).(interface{ Members() []raftnode.Member }); ok &&
-			slices.ContainsFunc(teller.Members(), func(mb raftnode.Member) bool { return mb.ID == id }) {
+			slices.ContainsFunc(teller.Members(), func(mb raftnode.Member) bool { return mb.ID == id && e.n.hears(id, mb.PeerURL) }) {
 			return true
 		}
 	}
@@ -214,6 +219,7 @@ func (e *endpoint) knows(id uint64) bool {
 }
 
 func (e *endpoint) Send(msgs []*raftpb.Message) {
+	e.gate.pass()
 	if e.self() == nil {
 		return
 	}
@@ -251,6 +257,7 @@ func (e *endpoint) Send(msgs []*raftpb.Message) {
 }
 
 func (e *endpoint) Forward(ctx context.Context, to uint64, req []byte) ([]byte, bool, error) {
+	e.gate.pass()
 	if e.self() == nil || !e.knows(to) || e.n.member(to) == nil {
 		return nil, false, errLost // nobody listens there
 	}
@@ -271,7 +278,8 @@ func (e *endpoint) Forward(ctx context.Context, to uint64, req []byte) ([]byte, 
 		return nil, true, err
 	}
 	delay, copies = e.n.fate(to, e.id)
-	if time.Sleep(delay); copies == 0 {
+	time.Sleep(delay)
+	if e.gate.pass(); copies == 0 {
 		return nil, true, errLost
 	}
 	return reply, true, ctx.Err()

@@ -11,6 +11,7 @@ import (
 // and then lost its power could vote twice in a term, or let the leader commit
 // what nobody has.
 func (e *endpoint) checkPromise(m *raftpb.Message) {
+	e.n.trace.add(traceMessage, m.GetFrom(), m.GetTo(), uint64(m.GetType()), m.GetTerm(), m.GetIndex())
 	if m.GetReject() {
 		return
 	}

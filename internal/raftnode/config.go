@@ -71,6 +71,10 @@ type Config struct {
 	// later where a state takes longer than that to hash.
 	VerifyEvery time.Duration
 
+	// Monotonic is the clock that the log's runs by: it never goes back, and is read
+	// from several goroutines. None: the process's own.
+	Monotonic func() time.Time
+
 	Logger *zap.Logger // none: silent
 }
 
@@ -109,6 +113,9 @@ func (c Config) withDefaults() Config {
 func (n *Node[R]) electionTimeout() time.Duration {
 	return time.Duration(n.cfg.ElectionTicks) * n.cfg.Tick
 }
+
+// ElectionTimeout is the shortest silence of a leader after which another is elected.
+func (n *Node[R]) ElectionTimeout() time.Duration { return n.electionTimeout() }
 
 func (c Config) validate() error {
 	var errs []error

@@ -91,7 +91,7 @@ func New[R any](cfg Config, sm StateMachine[R], storage Storage) (*Node[R], erro
 		health:  newHealth(),
 	}
 	n.verifier.init(n.born)
-	n.clock.owner = entryID{Member: cfg.Member, Boot: n.boot}
+	n.clock.owner, n.clock.monotonic = entryID{Member: cfg.Member, Boot: n.boot}, cfg.Monotonic
 	n.proposals.New = func() any { return &proposal[R]{done: make(chan struct{}, 1)} }
 	n.view.Store(&view{})
 	n.members.Store(&membership{})

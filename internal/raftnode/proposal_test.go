@@ -59,9 +59,9 @@ func TestInFlightSet(t *testing.T) {
 	}
 }
 
-// TestLogClock: it follows one leader's stamps by the one with the least delay,
-// begins anew with another leader's, even if that is behind, and runs by itself
-// while this member stamps.
+// TestLogClock: it follows the newest stamp, even if that is behind what it has
+// reckoned, be it that the leader's clock runs more slowly or that it is another's;
+// and it runs by itself while this member stamps.
 func TestLogClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		self, a, b := entryID{Member: 1, Boot: 1}, entryID{Member: 2, Boot: 7}, entryID{Member: 3, Boot: 8}
@@ -79,7 +79,7 @@ func TestLogClock(t *testing.T) {
 		time.Sleep(time.Minute)
 		want("after a minute", time.Minute+time.Second)
 		c.observe(time.Minute, a)
-		want("after a stamp that is only late", time.Minute+time.Second)
+		want("after a stamp that is behind", time.Minute)
 		c.observe(2*time.Hour, a)
 		time.Sleep(time.Second)
 		want("after a later stamp", 2*time.Hour+time.Second)

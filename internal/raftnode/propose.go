@@ -19,7 +19,7 @@ func (l *loop[R]) propose() {
 	}
 	switch {
 	case l.leading():
-		for len(l.open) > 0 && len(l.batches) < l.n.cfg.MaxBatchesInFlight {
+		for l.knowsClock() && len(l.open) > 0 && len(l.batches) < l.n.cfg.MaxBatchesInFlight {
 			if !l.proposeBatch() {
 				return
 			}
@@ -30,6 +30,14 @@ func (l *loop[R]) propose() {
 			l.forwardBatch()
 		}
 	}
+}
+
+// knowsClock reports that this leader may stamp entries: it has applied all that was
+// in the log when it was elected. What earlier leaders have stamped there is still
+// to set its clock; until then it may be ahead of theirs, and end leases early, or
+// go back behind what it has stamped itself, and end them late.
+func (l *loop[R]) knowsClock() bool {
+	return l.leading() && l.termFirst > 0 && l.n.applied.index.Load() >= l.termFirst
 }
 
 // proposeBatch makes one entry of what waits. false: raft takes none now (a

@@ -92,8 +92,8 @@ func (n *Node[R]) publishAsLeader(ctx context.Context, mb Member) error {
 		return err
 	}
 	_, err = ask(ctx, n, func(l *loop[R]) (struct{}, error) {
-		if !l.leading() {
-			return struct{}{}, errNotLeader
+		if !l.knowsClock() {
+			return struct{}{}, errNotLeader // not yet, or not at all: it is asked again
 		}
 		if err := n.members.Load().checkAddress(mb); err != nil {
 			return struct{}{}, err

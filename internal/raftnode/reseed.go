@@ -149,7 +149,6 @@ func (a *applier[R]) takeState(ctx context.Context, e *raftpb.Entry, from uint64
 	}
 	a.adopt(h)
 	n.verifier.replaced(a.index)
-	n.clock.observe(h.Clock, entryID{})
 	n.members.Store(h.Membership)
 	n.peers.update(h.Membership)
 	meta := &raftpb.SnapshotMetadata{

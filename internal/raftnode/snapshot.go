@@ -95,6 +95,9 @@ func (l *loop[R]) putOffSnapshot(index uint64, err error) {
 	l.n.snapshotPause.Store(int64(time.Since(l.n.born) + snapshotPause))
 	l.n.snapshotWanted.Store(true)
 	l.n.snapshotting.Store(false)
+	if !errors.Is(err, ErrDiskFull) { // the disk itself has said so
+		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
 	l.n.snapshots.fail(err)
 }
 

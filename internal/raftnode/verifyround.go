@@ -231,7 +231,7 @@ func (n *Node[R]) proposeOwn(ctx context.Context, kind byte, payload any) (*inFl
 }
 
 func (l *loop[R]) proposeOwn(kind byte, payload []byte) (*inFlight[R], error) {
-	if !l.leading() {
+	if !l.knowsClock() {
 		return nil, errNotLeader
 	}
 	f := &inFlight[R]{id: l.nextID(), done: make(chan error, 1)}

@@ -1,4 +1,4 @@
-package main
+package replica
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"kvd/internal/kvstore"
 )
 
-// retention keeps history within its bounds. The leader decides how far it
+// Retention keeps history within its bounds. The leader decides how far it
 // goes back and says so in a command, so that all members forget alike.
-type retention struct {
+type Retention struct {
 	machine *kvstore.Machine
 	db      *kvstore.DB
 	leads   func() bool
@@ -24,8 +24,8 @@ type retention struct {
 // retentionPeriod is the time between two looks at the history.
 const retentionPeriod = time.Second
 
-// run looks and compacts until ctx ends.
-func (r *retention) run(ctx context.Context) error {
+// Run looks and compacts until ctx ends.
+func (r *Retention) Run(ctx context.Context) error {
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	for {
@@ -40,7 +40,7 @@ func (r *retention) run(ctx context.Context) error {
 
 // limits are what is worth keeping now. When the quota is nearly used up, history
 // goes before a write is refused for it.
-func (r *retention) limits() kvstore.Retention {
+func (r *Retention) limits() kvstore.Retention {
 	keep := r.keep
 	if r.quota > 0 && r.machine.Used() >= r.quota-r.quota/8 {
 		keep.Bytes = 1
@@ -51,7 +51,7 @@ func (r *retention) limits() kvstore.Retention {
 // compact takes step after step while there is one due. The machine keeps them
 // short, so that none holds up what others write. A step that fails is tried
 // again at the next look: history too long is no reason to stop.
-func (r *retention) compact(ctx context.Context) {
+func (r *Retention) compact(ctx context.Context) {
 	for last := uint64(0); r.leads(); {
 		revision, due := r.machine.CompactionDue(r.limits())
 		if !due || revision <= last {

@@ -1,4 +1,4 @@
-package main
+package replica
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"kvd/internal/kvstore"
 )
 
-// expiry ends leases and keys with a TTL when their time has come. The leader
+// Expiry ends leases and keys with a TTL when their time has come. The leader
 // says so in a command, and what is due is judged where that is applied, by its
 // entry's clock: a leader that is none any more, or whose command comes late,
 // ends nothing early.
-type expiry struct {
+type Expiry struct {
 	machine *kvstore.Machine
 	db      *kvstore.DB
 	leads   func() bool
@@ -26,8 +26,8 @@ type expiry struct {
 // late an expiry can be while there is a leader.
 const expiryPeriod = 50 * time.Millisecond
 
-// run looks and expires until ctx ends.
-func (e *expiry) run(ctx context.Context) error {
+// Run looks and expires until ctx ends.
+func (e *Expiry) Run(ctx context.Context) error {
 	tick := time.NewTicker(e.every)
 	defer tick.Stop()
 	for {
@@ -42,7 +42,7 @@ func (e *expiry) run(ctx context.Context) error {
 
 // expire gives command after command while something is due: each ends a
 // bounded number. One that fails is tried again at the next look.
-func (e *expiry) expire(ctx context.Context) {
+func (e *Expiry) expire(ctx context.Context) {
 	for e.leads() {
 		deadline, ok := e.machine.NextExpiry()
 		if !ok || deadline > e.clock() {

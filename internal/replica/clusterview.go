@@ -1,4 +1,4 @@
-package main
+package replica
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 // httpapi.Cluster here, the Membership and Leadership of adminview.go, and the
 // Snapshots, Verifier and Guard of stateview.go.
 type clusterView struct {
-	space           *diskSpace
+	space           *DiskSpace
 	node            *raftnode.Node[kvstore.Result]
 	who             raftnode.Identity
 	electionTimeout time.Duration

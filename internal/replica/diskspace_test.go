@@ -1,11 +1,10 @@
-package main
+package replica
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -26,7 +25,7 @@ func (n *fakeNode) DiskShort() []uint64 { return n.ids }
 func TestDiskSpace(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	node := &fakeNode{}
-	d := newDiskSpace("somewhere", 800, zap.New(core))
+	d := newDiskSpace("somewhere", 800, nil, zap.New(core))
 	d.node = node
 	for i, step := range []struct {
 		free  uint64
@@ -47,7 +46,7 @@ func TestDiskSpace(t *testing.T) {
 		{free: 700, short: true, lines: 4},
 	} {
 		d.stat = func(string) (uint64, error) { return step.free, step.err }
-		d.look()
+		d.Look()
 		if short := len(node.ids) > 0; short != step.short || logs.Len() != step.lines {
 			t.Errorf("step %d: with %d bytes free: short %v after %d lines, want %v and %d", i, step.free, short, logs.Len(), step.short, step.lines)
 		}
@@ -64,53 +63,14 @@ func TestDiskSpace(t *testing.T) {
 }
 
 func TestDiskSpaceWithoutReserve(t *testing.T) {
-	d := newDiskSpace(t.TempDir(), 0, zap.NewNop())
+	d := newDiskSpace("somewhere", 0, func(string) (uint64, error) { return 0, nil }, zap.NewNop())
 	d.node = &fakeNode{}
-	d.look()
+	d.Look()
 	if d.short || d.noSpace() != nil || d.snapshotRoom() != nil {
 		t.Errorf("a member without a reserve is short: %v, %v, %v", d.short, d.noSpace(), d.snapshotRoom())
-	}
-	if d.free.Load() == 0 && !d.blind {
-		t.Error("no free bytes at all where the test runs")
 	}
 	d.node = &fakeNode{ids: []uint64{2, 3}}
 	if err := d.noSpace(); err == nil || !strings.Contains(err.Error(), "members [2 3]") {
 		t.Errorf("with others that are short: %v", err)
-	}
-}
-
-// What the flags of this file's neighbours take, refuse and warn of.
-func TestRecoveryFlags(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		says string // in the refusal; "": none
-		warn string // in the warnings; "": none
-	}{
-		{args: nil},
-		{args: []string{"--disk-reserve-bytes", "0"}},
-		{args: []string{"--disk-reserve-bytes", "128MiB"}, warn: "--disk-reserve-bytes"},
-		{args: []string{"--disk-reserve-bytes", "129MiB"}},
-		{args: []string{"--read-only-option", "lease-based"}, warn: "stale reads"},
-		{args: []string{"--read-only-option", "fast"}, says: "--read-only-option"},
-		{args: []string{"--verify-interval", "1s"}},
-		{args: []string{"--verify-interval", "1h"}},
-		{args: []string{"--verify-interval", "999ms"}, says: "--verify-interval"},
-		{args: []string{"--verify-interval", "61m"}, says: "--verify-interval"},
-		{args: []string{"--snapshot-send-bytes-per-second", "1MiB"}},
-	} {
-		cfg := defaultConfig()
-		fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-		registerFlags(fs, &cfg)
-		if err := fs.Parse(tt.args); err != nil {
-			t.Errorf("%v: %v", tt.args, err)
-			continue
-		}
-		err := readConfig(fs, &cfg)
-		if (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%v: %v, want %q", tt.args, err, tt.says)
-		}
-		if w := strings.Join(cfg.warnings(), "\n"); (w != "") != (tt.warn != "") || !strings.Contains(w, tt.warn) {
-			t.Errorf("%v: warnings %q, want %q", tt.args, w, tt.warn)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package replica
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// diskSpace watches how much room is left where the data directory lies, so that
+// DiskSpace watches how much room is left where the data directory lies, so that
 // writes end before the log can fail. What frees room goes on: deletes, the end of
 // leases, compactions; and so do reads.
-type diskSpace struct {
+type DiskSpace struct {
 	dir     string
 	reserve uint64 // 0: nobody is stopped
 	stat    func(dir string) (uint64, error)
@@ -21,8 +21,8 @@ type diskSpace struct {
 	node    diskNode // set once, before the first look
 
 	free  atomic.Uint64 // at the last look
-	short bool          // owned by look
-	blind bool          // the last look has failed; owned by look
+	short bool          // owned by Look
+	blind bool          // the last look has failed; owned by Look
 }
 
 // diskNode spreads the word among the members.
@@ -31,16 +31,20 @@ type diskNode interface {
 	DiskShort() []uint64
 }
 
+// WALSegmentBytes is what the log allocates at once when a segment begins, and for
+// the one after it.
+const WALSegmentBytes = 64 << 20
+
 // diskPeriod is the time between two looks. What is written meanwhile, and until
 // the others know, comes out of the reserve.
 const diskPeriod = 500 * time.Millisecond
 
-func newDiskSpace(dir string, reserve uint64, lg *zap.Logger) *diskSpace {
-	return &diskSpace{dir: dir, reserve: reserve, stat: freeBytes, every: diskPeriod, lg: lg}
+func newDiskSpace(dir string, reserve uint64, stat func(string) (uint64, error), lg *zap.Logger) *DiskSpace {
+	return &DiskSpace{dir: dir, reserve: reserve, stat: stat, every: diskPeriod, lg: lg}
 }
 
-// run looks until ctx ends.
-func (d *diskSpace) run(ctx context.Context) error {
+// Run looks until ctx ends.
+func (d *DiskSpace) Run(ctx context.Context) error {
 	tick := time.NewTicker(d.every)
 	defer tick.Stop()
 	for {
@@ -48,7 +52,7 @@ func (d *diskSpace) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			d.look()
+			d.Look()
 		}
 	}
 }
@@ -56,9 +60,9 @@ func (d *diskSpace) run(ctx context.Context) error {
 // diskMargin is at most what must be free beyond the reserve before writes go on.
 const diskMargin = 64 << 20
 
-// look compares what is free with the reserve. Once short, an eighth more than the
+// Look compares what is free with the reserve. Once short, an eighth more than the
 // reserve must be free, so that writes do not come and go with each deleted file.
-func (d *diskSpace) look() {
+func (d *DiskSpace) Look() {
 	free, err := d.stat(d.dir)
 	if err != nil {
 		if !d.blind {
@@ -88,7 +92,7 @@ func (d *diskSpace) look() {
 }
 
 // noSpace says why writes are refused, if they are.
-func (d *diskSpace) noSpace() error {
+func (d *DiskSpace) noSpace() error {
 	switch ids := d.node.DiskShort(); len(ids) {
 	case 0:
 		return nil
@@ -101,12 +105,12 @@ func (d *diskSpace) noSpace() error {
 
 // snapshotRoom refuses to a snapshot what the log needs of the reserve: two
 // segments, or half of a reserve that is less than four.
-func (d *diskSpace) snapshotRoom() error {
+func (d *DiskSpace) snapshotRoom() error {
 	if d.reserve == 0 {
 		return nil
 	}
 	free, err := d.stat(d.dir)
-	if err == nil && free < min(d.reserve/2, 2*walSegmentBytes) {
+	if err == nil && free < min(d.reserve/2, 2*WALSegmentBytes) {
 		return fmt.Errorf("%s has %d bytes left, and the log may need them", d.dir, free)
 	}
 	return nil

@@ -1,0 +1,211 @@
+package clustertest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"kvd/internal/kvstore"
+	"kvd/internal/raftnode"
+)
+
+// checked is the state machine of a member, watched: equal index means equal
+// state, and nothing is applied that a majority of disks could forget.
+type checked struct {
+	*kvstore.Machine
+	m    *Member
+	node *raftnode.Node[kvstore.Result]
+	gate *gate
+
+	// owned by the goroutine that applies
+	voters [2][]uint64 // as applied, and before that
+
+	mu      sync.Mutex // held while the state is changed behind its back, and while it is scanned
+	flips   int        // bits changed so far
+	altered bool       // it was, and has not been replaced since
+	forgets bool       // it will be: of the next entry with commands, all are left out
+}
+
+// Flip changes one bit of a key's value in the memory of a member that runs.
+func (m *Member) Flip(key string) bool {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it, ok := s.Get([]byte(key))
+	if !ok || len(it.Value) == 0 {
+		return false
+	}
+	flipBit(&it.Value[0], s.flips%8) // not the same twice: that would undo it
+	s.flips++
+	s.altered = true
+	s.Revision() // whoever reads the state from now on has waited for this
+	return true
+}
+
+// flipBit is what a faulty memory does: it waits for nobody, and the race
+// detector is not to see it.
+//
+//go:norace
+//go:noinline
+func flipBit(b *byte, bit int) { *b ^= 1 << bit }
+
+// Forget makes a member that runs leave out the next entry that has commands, as
+// a fault in the code that applies them would.
+func (m *Member) Forget() {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgets = true
+}
+
+// Altered says that the member's state was changed by Flip or Forget.
+func (m *Member) Altered() bool {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	return s.wasAltered()
+}
+
+func (s *checked) Digest() func(func() error) (uint64, error) {
+	scan := s.Machine.Digest()
+	return func(pause func() error) (uint64, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return scan(pause)
+	}
+}
+
+func (s *checked) Restore(r io.Reader) error {
+	before := s.Revision()
+	err := s.Machine.Restore(r)
+	if now := s.Revision(); err == nil && now < before && !s.wasAltered() && s.node.Diverged() == nil {
+		s.m.c.violated(fmt.Sprintf("member %d went back from revision %d to %d with a snapshot", s.m.ID, before, now))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.altered = s.altered && err != nil
+	return err
+}
+
+func (s *checked) wasAltered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.altered
+}
+
+// apply applies an entry, or what is left of it, and tells whether the state that
+// it leads to can be compared with others.
+func (s *checked) apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvstore.Result, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forgets && len(cmds) > 0 {
+		s.forgets, s.altered = false, true
+		_, err := s.Machine.Apply(index, clock, nil)
+		return slices.Repeat([]kvstore.Result{{Code: kvstore.NotFound}}, len(cmds)), false, err
+	}
+	res, err := s.Machine.Apply(index, clock, cmds)
+	return res, !s.altered, err
+}
+
+// entry is what is known of an index of the log: which commands it holds, and what
+// the state is after them.
+type entry struct{ commands, state uint64 }
+
+var commandsSeed = maphash.MakeSeed()
+
+func (s *checked) Apply(index uint64, clock time.Duration, cmds [][]byte) ([]kvstore.Result, error) {
+	s.gate.pass()
+	time.Sleep(time.Duration(s.m.applyDelay.Load()))
+	var h maphash.Hash
+	h.SetSeed(commandsSeed)
+	_ = binary.Write(&h, binary.LittleEndian, int64(clock))
+	for _, cmd := range cmds {
+		_ = binary.Write(&h, binary.LittleEndian, int64(len(cmd)))
+		h.Write(cmd)
+	}
+	e := entry{commands: h.Sum64()}
+	before := s.Revision()
+	res, equal, err := s.apply(index, clock, cmds)
+	if t := s.m.c.truth; t != nil && err == nil {
+		t.record(s.Machine, before, clock) // a bit that has flipped elsewhere changes nothing of this
+	}
+	if equal && err == nil {
+		_, e.state = s.Hash()
+		s.check(index, clock, before, e)
+	}
+	return res, err
+}
+
+// check compares an entry that was applied, and the state after it, with what
+// others have made of it.
+func (s *checked) check(index uint64, clock time.Duration, before uint64, e entry) {
+	c := s.m.c
+	if now := s.Revision(); now < before {
+		c.violated(fmt.Sprintf("member %d went back from revision %d to %d at index %d", s.m.ID, before, now, index))
+	}
+	// Or else leases that were granted by then end late when it leads.
+	if reckons := s.node.Clock(); reckons < clock {
+		c.violated(fmt.Sprintf("member %d reckons that the log's clock is %v when it applies index %d, which is stamped %v", s.m.ID, reckons, index, clock))
+	}
+	c.trace.add(traceApply, s.m.ID, index, e.state)
+	durable := s.durable(index)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if was, ok := c.applied[index]; ok && was != e {
+		what := "differs from another"
+		if was.commands != e.commands {
+			what = "applies other commands than another"
+		}
+		c.broken = append(c.broken, fmt.Sprintf("member %d %s at index %d", s.m.ID, what, index))
+	}
+	c.applied[index] = e
+	if durable != "" {
+		c.broken = append(c.broken, durable)
+	}
+}
+
+// durable says what is wrong when an entry is applied that no majority has on its
+// disks. The leader that committed it may have gone by the voters before the last
+// change.
+func (s *checked) durable(index uint64) string {
+	var voters []uint64
+	for _, mb := range s.node.Members() {
+		if !mb.Learner {
+			voters = append(voters, mb.ID)
+		}
+	}
+	if !slices.Equal(voters, s.voters[0]) {
+		s.voters[0], s.voters[1] = voters, s.voters[0]
+	}
+	term, known := s.m.Disk.term(index)
+	if !known {
+		return "" // a snapshot that others have acknowledged covers it
+	}
+	held := 0
+	for i, ids := range s.voters {
+		if i == 1 && ids == nil {
+			break // as far as this life knows there was no change
+		}
+		held = 0
+		for _, id := range ids {
+			if s.m.c.Member(id).Disk.holdsEntry(index, term) {
+				held++
+			}
+		}
+		if held > len(ids)/2 {
+			return ""
+		}
+	}
+	if len(voters) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on only %d disks of %v", s.m.ID, index, term, held, s.voters)
+}

@@ -1,0 +1,102 @@
+package clustertest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"kvd/internal/kvstore"
+)
+
+// TestTTLAfterSlowClock: while a member leads whose clock runs more slowly than the
+// others', what it grants does not end early when another takes over.
+func TestTTLAfterSlowClock(t *testing.T) {
+	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+		leader.clock.set(0.5)
+		for range 20 {
+			put(t, leader, "k", "v")
+			time.Sleep(time.Second)
+		}
+		granted := time.Now()
+		if _, err := leader.DB().Put(within(t, time.Second), []byte("t"), nil, kvstore.PutOptions{TTL: 8 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		next := c.follower(leader)
+		if err := leader.Node().TransferLeadership(within(t, 5*time.Second), next.ID); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			r, err := next.DB().Get(within(t, time.Second), []byte("t"), kvstore.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lived := time.Since(granted); !r.Found && lived < 8*time.Second {
+				t.Fatalf("a key with a TTL of 8s ended after %v", lived)
+			} else if !r.Found {
+				return
+			} else if lived > 10*time.Second {
+				t.Fatalf("a key with a TTL of 8s is still there after %v", lived)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+}
+
+// TestNoStampBeforeTheLogIsApplied: a leader that is elected long after the one
+// before it has gone does not stamp what waits for it before it has seen what that
+// one has stamped; its clock would go back afterwards, and leases end late. That
+// the clock is never behind what is applied is checked at each entry.
+func TestNoStampBeforeTheLogIsApplied(t *testing.T) {
+	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+		put(t, leader, "k", "v")
+		time.Sleep(300 * time.Millisecond) // until all know what is committed
+		known := status(t, leader).Commit
+		c.Net.SetFilter(func(m *raftpb.Message) Fate { return Fate{Lose: m.GetCommit() > known} })
+		put(t, leader, "k", "nobody else has applied this")
+		c.Net.SetFilter(func(*raftpb.Message) Fate { return Fate{Lose: true} })
+		leader.Crash()
+		var wg sync.WaitGroup
+		for _, m := range c.Members() {
+			if m == leader {
+				continue
+			}
+			wg.Go(func() {
+				if _, err := m.DB().Put(within(t, time.Minute), []byte("waits"), nil, kvstore.PutOptions{}); err != nil {
+					t.Errorf("member %d: %v", m.ID, err)
+				}
+			})
+		}
+		time.Sleep(10 * time.Second)
+		c.Net.SetFilter(nil)
+		wg.Wait()
+	})
+}
+
+// TestReseedKeepsTheClock: a member whose state is replaced by another's, which
+// takes its time, reckons the log's clock as before.
+func TestReseedKeepsTheClock(t *testing.T) {
+	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+		m := c.follower(leader)
+		put(t, leader, "z", "unchanged")
+		get(t, m, "z")
+		m.Flip("z")
+		c.Net.NoBodies(true)
+		if _, err := leader.Node().Verify(within(t, 10*time.Second)); err != nil {
+			t.Log(err)
+		}
+		time.AfterFunc(800*time.Millisecond, func() { c.Net.NoBodies(false) })
+		last := m.Node().Clock()
+		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
+			now := m.Node().Clock()
+			if now < last-100*time.Millisecond {
+				t.Fatalf("the clock went back from %v to %v", last, now)
+			}
+			last = now
+		}
+		if m.Altered() {
+			t.Error("the member was not given another state: the test shows nothing")
+		}
+	})
+}
