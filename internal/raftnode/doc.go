@@ -55,11 +55,11 @@
 // is known, for others to say what to do.
 //
 // Without a node, and without changing what they read: Examine describes a
-// directory, ReadSnapshot a snapshot file; Restore makes a directory of a
-// snapshot file, and a Recovery one of what is left of a lost cluster. Both
-// make a new cluster, under a random id, with a single voter, under another
-// name first (newdir.go). They follow the membership through the log as apply
-// would (roster.go).
+// directory, OpenLog reads its committed log, ReadSnapshot a snapshot file;
+// Restore makes a directory of a snapshot file, and a Recovery one of what is
+// left of a lost cluster. Both make a new cluster, under a random id, with a
+// single voter, under another name first (newdir.go). They follow the membership
+// through the log as apply would (roster.go).
 //
 // # One membership change
 //

@@ -27,6 +27,8 @@
 // to a model of the store that is written from the API's description, shares no
 // code with kvd, and is as simple as it can be. Where it comes to another result
 // than the dump, that is a violation like any other: kvd applied a command wrongly.
+// Read the first of these first: from there on the model's state is another one, and
+// most of what the other checks find follows from it.
 //
 // # Linearizability
 //

@@ -115,7 +115,10 @@ func (c *claims) explainChanges(run *Run, rev *Rev, answered []*history.Op) {
 		}
 		groups = append(groups, g)
 	}
-	c.attribute(rev, groups, fmt.Sprintf("a delete of %q", first.Key))
+	// Several may be it, and it does not matter which: none is used up.
+	if !slices.ContainsFunc(groups, func(g *group) bool { return g.has(history.Unknown) }) {
+		c.attribute(rev, groups, fmt.Sprintf("a delete of %q", first.Key))
+	}
 }
 
 // index makes an operation to be found by what it changes.

@@ -148,3 +148,31 @@ func TestDecodeCommand(t *testing.T) {
 		t.Errorf("replay to %d: %v", p.Last, p.Result.Violations)
 	}
 }
+
+// A command that changes something where it should not is one violation, and not
+// one for each command that follows.
+func TestReplayGoesOn(t *testing.T) {
+	w := goodRun(t)
+	after := false
+	for _, e := range w.log.Entries {
+		for _, c := range e.Commands {
+			if after {
+				c.Result.Revision++
+				if c.IfRevision > 0 {
+					c.IfRevision++
+				}
+				if c.Result.ModRevision > 0 {
+					c.Result.ModRevision++
+				}
+			}
+			if c == w.cmd["delete nothing"] {
+				c.Result.Code, c.Result.Revision, after = "deleted", c.Result.Revision+1, true
+			}
+		}
+	}
+	last := w.replay().Last
+	r := w.replay().Result
+	if r.Count != 1 || last != w.m.r.Last+1 || !strings.Contains(r.Violations[0].What, `delete "r/b"`) {
+		t.Errorf("it ends at revision %d, violations %v", last, r.Violations)
+	}
+}

@@ -117,8 +117,14 @@ func (m *model) failf(format string, args ...any) { m.r.Result.failf(nil, format
 
 // command applies one and compares the result with kvd's.
 func (m *model) command(c *Command) {
-	if want, judged := m.apply(c); judged {
+	want, judged := m.apply(c)
+	if judged {
 		m.compare(c, want)
+	}
+	if !c.Result.Replayed && c.Result.Revision == m.r.Last+1 {
+		// Nobody knows what it changed. It is noted as a revision all the same, or
+		// all that follows would be another one than kvd's.
+		m.r.add(&Rev{Revision: c.Result.Revision, Index: m.entryIndex, Clock: m.clock, Command: c})
 	}
 }
 
