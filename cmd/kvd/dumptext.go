@@ -48,7 +48,7 @@ func (d *textDump) state(*kvstore.Machine) error { return nil }
 func (d *textDump) entry(e *dumpEntry) error {
 	fmt.Fprintf(d.w, "\n%d  term %d  clock %s  %s", e.Index, e.Term, e.LogClock, e.Kind)
 	if e.Proposer != 0 {
-		fmt.Fprintf(d.w, " of member %d", e.Proposer)
+		fmt.Fprintf(d.w, ", by member %d", e.Proposer)
 	}
 	switch {
 	case e.Refused != "":
