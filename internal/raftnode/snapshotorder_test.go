@@ -50,15 +50,18 @@ func TestSnapshotBeforeTheNewestIsKept(t *testing.T) {
 	sm := newTestMachine()
 	n, stop := start(t, singleConfig(), sm, d)
 	ctx := within(t, 30*time.Second)
+	command := bytes.Repeat([]byte("x"), 4<<10) // so that segments of the log fill, and go
 	for range 100 {
-		_, err := n.Propose(ctx, []byte("x"))
+		_, err := n.Propose(ctx, command)
 		must(t, err)
 	}
 	must(t, stop())
 	kill(d)
 	newest := n.snapshotIndex.Load()
-	if newest < 60 {
-		t.Fatalf("the newest snapshot is at %d", newest)
+	segments, err := segmentNames(d.path("wal"))
+	must(t, err)
+	if newest < 60 || strings.HasPrefix(segments[0], "0000000000000000-") {
+		t.Fatalf("the newest snapshot is at %d, and there are %v", newest, segments)
 	}
 	damage(t, d.bodyPath(newest), func(b []byte) []byte { return []byte(strings.ToUpper(string(b))) })
 	d, err = OpenDisk(dir, nil)
