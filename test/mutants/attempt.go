@@ -84,8 +84,8 @@ type attempt struct {
 }
 
 // attempt runs a check's tests on a tree. seeds is how many simulations follow
-// one another at most. The time does not count what it takes to build.
-func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, seed, seeds uint64) (attempt, error) {
+// one another at most, and more are arguments of the tests. The time does not count what it takes to build.
+func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, seed, seeds uint64, more ...string) (attempt, error) {
 	testsOf, env := t, os.Environ()
 	if c.Layer == Binary {
 		// The program has the bug; its tests are compiled once.
@@ -104,6 +104,7 @@ func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, see
 		"-test.run=" + c.pattern(), "-test.timeout=" + runLimit.String(), "-test.failfast",
 		"-test.shuffle=" + strconv.FormatUint(seed, 10),
 	}
+	args = append(args, more...)
 	if c.Layer == Simulation {
 		args = append(args, fmt.Sprintf("-seed=%d", seed), fmt.Sprintf("-seeds=%d", seeds))
 	}
