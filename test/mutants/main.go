@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var mutants []Mutant
 	if err == nil {
-		mutants, err = choose(*which)
+		mutants, err = choose(*which, o.layers)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -89,7 +89,9 @@ func (o *options) setLayers(list string) error {
 	return nil
 }
 
-func choose(pattern string) ([]Mutant, error) {
+// choose returns the mutants whose names match, and which a layer of those that
+// are run is to catch.
+func choose(pattern string, layers []Layer) ([]Mutant, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, err
@@ -98,9 +100,12 @@ func choose(pattern string) ([]Mutant, error) {
 	if err := validate(all); err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(m Mutant) bool { return !re.MatchString(m.Name) })
+	all = slices.DeleteFunc(all, func(m Mutant) bool {
+		caught := slices.ContainsFunc(m.Checks, func(c Check) bool { return slices.Contains(layers, c.Layer) })
+		return !caught || !re.MatchString(m.Name)
+	})
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no mutant matches %q", pattern)
+		return nil, fmt.Errorf("no mutant of %v matches %q", layers, pattern)
 	}
 	return all, nil
 }
