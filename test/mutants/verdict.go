@@ -9,7 +9,7 @@ import (
 type verdict struct {
 	kind   outcome
 	test   string // the first that failed
-	reason string // its first complaint, or why the run says nothing
+	reason string // what it wrote first, or why the run says nothing
 }
 
 type outcome int
@@ -26,6 +26,10 @@ var (
 	hung      = regexp.MustCompile(`(?m)^\s+running tests:\n\s+(\S+)`)
 	crash     = regexp.MustCompile(`(?m)^(?:panic|fatal error): (.*)$`)
 )
+
+// complaints is how many lines of a test's output are kept: what it logs and what
+// it complains about look the same.
+const complaints = 4
 
 // judge reads the output of a test binary that was run without -test.v.
 func judge(output string, exit int) verdict {
@@ -47,11 +51,15 @@ func judge(output string, exit int) verdict {
 		v.test = m[1]
 	}
 	c := crash.FindStringSubmatch(output)
-	switch m := complaint.FindStringSubmatch(output); {
+	switch m := complaint.FindAllStringSubmatch(output, complaints); {
 	case c != nil:
 		v.reason = "panic: " + c[1] // a panic ends the process: it comes with no complaint of its own
 	case m != nil && v.test != "":
-		v.reason = m[1]
+		var lines []string
+		for _, line := range m {
+			lines = append(lines, line[1])
+		}
+		v.reason = strings.Join(lines, "; ")
 	case v.test == "":
 		v.kind, v.reason = broken, "it ended without a verdict: "+lastLine(output)
 	}

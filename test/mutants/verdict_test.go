@@ -5,7 +5,7 @@ import "testing"
 // TestJudge: only a test that fails, or a panic of the code under test, catches
 // a mutant. A time limit, a build or a pattern that matches nothing does not.
 func TestJudge(t *testing.T) {
-	const aFailure = "--- FAIL: TestX (0.01s)\n    --- FAIL: TestX/3 (0.01s)\n        x_test.go:7: got 1, want 2\nFAIL\n"
+	const aFailure = "--- FAIL: TestX (0.01s)\n    --- FAIL: TestX/3 (0.01s)\n        x_test.go:5: seed 4\n        x_test.go:7: got 1, want 2\nFAIL\n"
 	for _, tt := range []struct {
 		name, output string
 		exit         int
@@ -13,7 +13,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"it passes", "PASS\n", 0, verdict{kind: passed}},
 		{"no such test", "testing: warning: no tests to run\nPASS\n", 0, verdict{kind: broken, reason: "there is no such test"}},
-		{"it fails", aFailure, 1, verdict{failed, "TestX", "got 1, want 2"}},
+		{"it fails", aFailure, 1, verdict{failed, "TestX", "seed 4; got 1, want 2"}},
 		{"it panics", "panic: index out of range [recovered]\n\ngoroutine 7 [running]:\n", 2, verdict{failed, "", "panic: index out of range [recovered]"}},
 		{"it panics in a test", "--- FAIL: TestX (0.01s)\npanic: no\n", 2, verdict{failed, "TestX", "panic: no"}},
 		{"it deadlocks", "fatal error: all goroutines are asleep - deadlock!\n", 2, verdict{failed, "", "panic: all goroutines are asleep - deadlock!"}},
