@@ -15,14 +15,14 @@ var state = []Mutant{
 		Breaks: "what is due is decided by the leader that asks and not where its command is applied: an old one ends what was kept alive meanwhile",
 		Edits: []Edit{{"internal/kvstore/expire.go",
 			"> s.clock || n >= expireMost {", "> s.clock && n > 0 || n >= expireMost {"}},
-		Checks: []Check{unit("kvstore", "TestLeases TestTTL"), binary("TestLeases")},
+		Checks: []Check{unit("kvstore", "TestLeases TestTTL")},
 	},
 	{
 		Name:   "clock-jumps-with-leader",
 		Breaks: "a member that hears of a new leader keeps a reckoning of the log's clock that is ahead of it: when it leads itself, leases end early",
 		Edits: []Edit{{"internal/raftnode/clock.go",
 			"\tif by != c.by || stamp > c.nowLocked() {", "\tif stamp > c.nowLocked() {"}},
-		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader"), binary("TestLeases")},
+		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader")},
 	},
 	{
 		Name:   "lease-ends-while-kept",
