@@ -75,6 +75,8 @@ func TestGoesWith(t *testing.T) {
 		{"corrupted minority", "kill -9 of one", true},
 		{"delay", "partial cut", true},
 		{"delay", "delay", false},
+		{"kill -9 of the leader", "isolate the leader", false},
+		{"kill -9 of the leader", "isolate a minority", true},
 	} {
 		a, b := byName[test.a], byName[test.b]
 		if got := a.goesWith(b); got != test.want || b.goesWith(a) != test.want {

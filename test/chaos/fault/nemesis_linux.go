@@ -60,13 +60,18 @@ func (n *Nemesis) Round(ctx context.Context) ([]*Wound, error) {
 	var avoid []*cluster.Member
 	hold := time.Duration(0)
 	kinds := n.deal()
-	for _, k := range kinds {
+	for i, k := range kinds {
 		// Each has a source of its own: how much one draws must not change what
 		// the next one does.
 		rng := rand.New(rand.NewPCG(n.rng.Uint64(), 0))
 		w := &Wound{Kind: k.Name, ctx: ctx, c: n.c, rng: rng, avoid: avoid, alone: len(kinds) == 1, Began: time.Now()}
-		if k.class == whole {
+		switch {
+		case k.class == whole:
 			w.avoid = nil
+		case i == 0 && len(kinds) == 2 && kinds[1].leader:
+			if l, err := n.c.Leader(ctx); err == nil {
+				w.avoid = []*cluster.Member{l} // it is for the other one
+			}
 		}
 		w.hold = w.between(500*time.Millisecond, 3500*time.Millisecond)
 		if err := k.hurt(w); err != nil {

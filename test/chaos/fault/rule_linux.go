@@ -14,11 +14,11 @@ import (
 var marks atomic.Int64
 
 // rule lets the firewall of one place do something with what comes from another,
-// until the fault is healed. Its counter is the proof.
+// until the fault is healed. Its counter is the proof. The latest rule comes first.
 func (w *Wound) rule(from, to *cluster.Place, what ...string) error {
 	mark := fmt.Sprintf("chaos-%d", marks.Add(1))
 	spec := append([]string{"INPUT", "-s", from.Addr, "-m", "comment", "--comment", mark}, what...)
-	if err := to.Run(append([]string{"iptables", "-w", "-A"}, spec...)...); err != nil {
+	if err := to.Run(append([]string{"iptables", "-w", "-I"}, spec...)...); err != nil {
 		return err
 	}
 	w.undo = append(w.undo, func() error { return to.Run(append([]string{"iptables", "-w", "-D"}, spec...)...) })
@@ -56,11 +56,13 @@ func both(a, b *cluster.Member) []link { return []link{{a, b}, {b, a}} }
 // cut makes all that goes over these links disappear: no reset, no refusal, and
 // connections stay as they are. Failed probes show it, too.
 func (w *Wound) cut(links ...link) error {
+	rules := len(w.prove)
 	for _, l := range links {
 		if err := w.rule(l.from.Place, l.to.Place, "-j", "DROP"); err != nil {
 			return err
 		}
 	}
+	w.prove = append(w.prove[:rules:rules], anyOf(w.prove[rules:]))
 	reached := make([]bool, len(links))
 	var wg sync.WaitGroup
 	for i, l := range links {
