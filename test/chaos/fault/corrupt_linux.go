@@ -83,7 +83,13 @@ func (w *Wound) spoil(m *cluster.Member) error {
 		w.broken("%s: %v", m.Name(), err)
 		return err
 	}
-	w.finish = append(w.finish, func() error { return w.remedy(m, way) })
+	w.finish = append(w.finish, func() error {
+		err := w.remedy(m, way)
+		if err != nil && w.ctx.Err() == nil {
+			w.broken("%s could not be replaced as its refusal says: %v", m.Name(), err)
+		}
+		return err
+	})
 	return nil
 }
 
@@ -139,8 +145,7 @@ func (w *Wound) remedy(m *cluster.Member, how way) error {
 		return err
 	}
 	w.Changes++
-	// Its place is free as soon as it is out, so the newcomer comes first.
-	fresh := w.c.Refound(m, how.dir, how.flags)
+	fresh := w.c.Refound(m, how.dir, w.reachable(how.flags))
 	if err := errors.Join(w.c.Dismiss(w.ctx, m), fresh.Start()); err != nil {
 		return err
 	}
@@ -159,4 +164,17 @@ func (w *Wound) remedy(m *cluster.Member, how way) error {
 	w.Changes++
 	w.shown("%s came in the place of %s", fresh.Name(), m.Name())
 	return nil
+}
+
+// reachable names another member to join through, where the one that the refusal
+// named is damaged, too: the refusing process cannot know that.
+func (w *Wound) reachable(flags []string) []string {
+	flags = slices.Clone(flags)
+	i := slices.Index(flags, "--join")
+	up := slices.DeleteFunc(w.c.Members(), func(m *cluster.Member) bool { return !m.Up() })
+	named := func(m *cluster.Member) bool { return m.URL() == flags[i+1] }
+	if len(up) > 0 && !slices.ContainsFunc(up, named) {
+		flags[i+1] = up[0].URL()
+	}
+	return flags
 }
