@@ -278,11 +278,14 @@ func (d *Disk) readSnapshot(c *walpb.Snapshot) (*raftpb.SnapshotMetadata, error)
 // can have left (OpenDisk compared with the watermark), and opens the log.
 func (d *Disk) openForAppend(at *raftpb.SnapshotMetadata) error {
 	if torn := d.found.torn; torn != nil {
+		if err := d.removeTornCopies(); err != nil {
+			return err
+		}
 		if !wal.Repair(d.lg, d.path("wal")) {
 			return fmt.Errorf("cannot repair %s", torn.file)
 		}
 		d.lg.Warn("torn end of the log repaired", zap.String("file", torn.file), zap.Int64("offset", torn.offset),
-			zap.Int64("bytes_cut", torn.size-torn.offset), zap.String("kept", torn.file+".broken"))
+			zap.Int64("bytes_cut", torn.size-torn.offset), zap.String("kept", torn.file+tornCopySuffix))
 	}
 	w, err := wal.Open(d.lg, d.path("wal"), &walpb.Snapshot{Index: new(at.GetIndex()), Term: new(at.GetTerm())})
 	if err != nil {
