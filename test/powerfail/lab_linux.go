@@ -25,6 +25,7 @@ type lab struct {
 	job     job
 	dir     string
 	rng     *rand.Rand
+	heavy   bool // large values too
 	disks   []*disk
 	members []*daemon.Member
 	hist    *history
@@ -35,6 +36,7 @@ type lab struct {
 // openLab makes the disks of a job and prepares its members. Nothing is started.
 func openLab(cfg *config, j job, dir string, t *tally) (*lab, error) {
 	l := &lab{job: j, dir: dir, rng: rand.New(rand.NewPCG(j.seed, 0)), hist: newHistory(), tally: t}
+	l.heavy = l.rng.IntN(3) == 0
 	var dirs, endpoints []string
 	for i := range j.form.members() {
 		d, err := openDisk(j.fs, filepath.Join(dir, fmt.Sprint(i+1)))
@@ -44,8 +46,8 @@ func openLab(cfg *config, j job, dir string, t *tally) (*lab, error) {
 		l.disks = append(l.disks, d)
 		dirs = append(dirs, filepath.Join(d.mount, "data"))
 	}
-	// Snapshots come often, since what they release of the log must not be missed.
-	args := []string{"--snapshot-entries", "150", "--history-bytes", "1MiB", "--disk-reserve-bytes", "0"}
+	// Snapshots come often: what they release of the log must not be missed.
+	args := []string{"--snapshot-entries", fmt.Sprint(10 + l.rng.IntN(150)), "--history-bytes", "1MiB", "--disk-reserve-bytes", "0"}
 	if j.form == formOne {
 		args = append(args, "--tick", "5ms", "--election-ticks", "3")
 	} else {
@@ -128,11 +130,12 @@ func (l *lab) cycle(ctx context.Context) error {
 	if frozen >= 0 {
 		l.members[frozen].Signal(syscall.SIGSTOP)
 	}
-	load, err := startLoad(l.hist, endpoints, l.rng)
+	load, err := startLoad(l.hist, endpoints, l.heavy, l.rng)
 	if err != nil {
 		return err
 	}
-	wait(ctx, time.Duration(20+l.rng.IntN(60*(1+len(l.members))))*time.Millisecond)
+	wait(ctx, time.Duration(l.rng.IntN(150))*time.Millisecond)
+	load.waitFor(ctx, enough+l.rng.IntN(20*enough))
 	cut, err := l.cut(fall)
 	for _, i := range killed {
 		l.members[i].Kill()

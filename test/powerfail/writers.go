@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kvd "kvd/client"
 )
 
-// Each of writers clients writes keysEach keys of its own, over and over.
+// Each of writers clients writes keysEach keys of its own, over and over. The first
+// of them gets large values in a heavy load, so that segments of the log (64 MB) are
+// filled and given up every few cycles: only then does all depend on snapshots.
 const (
 	writers  = 6
 	keysEach = 24
-	bigKeys  = 2 // of those, how many get large values
+	bigBytes = 900 << 10
 )
 
 // history is what is known of all keys of a cluster.
@@ -41,18 +43,20 @@ func newHistory() *history {
 // load is the clients at work.
 type load struct {
 	client *kvd.Client
+	heavy  bool
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	acks   atomic.Int64
 }
 
 // startLoad lets the writers write through the given members until stop.
-func startLoad(h *history, endpoints []string, rng *rand.Rand) (*load, error) {
+func startLoad(h *history, endpoints []string, heavy bool, rng *rand.Rand) (*load, error) {
 	c, err := kvd.New(kvd.Config{Endpoints: endpoints, Timeout: 3 * time.Second, AttemptTimeout: time.Second})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{client: c, cancel: cancel}
+	l := &load{client: c, heavy: heavy, cancel: cancel}
 	for w := range h.records {
 		rng := rand.New(rand.NewPCG(rng.Uint64(), uint64(w)))
 		l.wg.Go(func() {
@@ -66,6 +70,23 @@ func startLoad(h *history, endpoints []string, rng *rand.Rand) (*load, error) {
 	return l, nil
 }
 
+// waitFor waits until so many writes were acknowledged, or no more are to be hoped
+// for. The power then fails while others are under way.
+func (l *load) waitFor(ctx context.Context, acks int) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	late := time.After(10 * time.Second)
+	for l.acks.Load() < int64(acks) {
+		select {
+		case <-tick.C:
+		case <-late:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // stop ends the load and waits for the writers.
 func (l *load) stop() {
 	l.cancel()
@@ -75,7 +96,10 @@ func (l *load) stop() {
 
 // write does one write and notes what became of it; false: every key is uncertain.
 func (l *load) write(ctx context.Context, records []*record, rng *rand.Rand) bool {
-	start := rng.IntN(len(records))
+	start, most := rng.IntN(len(records)), 400
+	if l.heavy && rng.IntN(4) == 0 && !records[0].uncertain() {
+		start, most = 0, bigBytes
+	}
 	r := certainFrom(records, start)
 	if r == nil {
 		return false
@@ -83,20 +107,16 @@ func (l *load) write(ctx context.Context, records []*record, rng *rand.Rand) boo
 	switch kind := rng.IntN(20); {
 	case kind < 2:
 		_, err := l.client.Delete(ctx, r.key, nil)
-		noteWrite(r, state{}, err)
+		l.note(r, state{}, err)
 	case kind < 5:
 		l.writeTwo(ctx, r, certainFrom(records, start+1), rng)
 	default:
-		size := 20 + rng.IntN(400)
-		if slices.Index(records, r) < bigKeys {
-			size = 1<<10 + rng.IntN(256<<10)
-		}
-		want := state{op: r.next(), size: size}
-		res, err := l.client.Put(ctx, r.key, value(r.key, want.op, size), nil)
+		want := state{op: r.next(), size: 20 + rng.IntN(most)}
+		res, err := l.client.Put(ctx, r.key, value(r.key, want.op, want.size), nil)
 		if err == nil {
 			want.revision = res.ModRevision
 		}
-		noteWrite(r, want, err)
+		l.note(r, want, err)
 	}
 	return true
 }
@@ -119,15 +139,16 @@ func (l *load) writeTwo(ctx context.Context, a, b *record, rng *rand.Rand) {
 			wantB.revision = res.Revision
 		}
 	}
-	noteWrite(a, wantA, err)
+	l.note(a, wantA, err)
 	if a != b {
-		noteWrite(b, wantB, err)
+		l.note(b, wantB, err)
 	}
 }
 
-// noteWrite notes what became of a write, now.
-func noteWrite(r *record, want state, err error) {
+// note notes what became of a write, now.
+func (l *load) note(r *record, want state, err error) {
 	if err == nil {
+		l.acks.Add(1)
 		r.note(want, time.Now())
 		return
 	}
