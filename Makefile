@@ -3,6 +3,7 @@
 GO       ?= go
 BIN      := bin/kvd
 FUZZTIME ?= 20s
+DURATION ?= 1h
 PKG      ?= ./...
 REPORTS  ?= chaos-reports
 STAMP    := $(shell date -u +%Y%m%dT%H%M%SZ)
@@ -17,7 +18,7 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz sim chaos chaos-short chaos-release bin/chaos mutants bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
+.PHONY: help build run cluster test check fuzz sim chaos chaos-short chaos-release bin/chaos mutants powerfail powerfail-short soak bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +85,18 @@ fuzz: ## run every fuzz target for FUZZTIME (20s) each; PKG=./internal/kvstore f
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; done
+
+powerfail: build ## 500 power failures on ext4 and 500 on xfs, nothing acknowledged may be lost; root, e2fsprogs, xfsprogs
+	$(GO) build -o bin/powerfail ./test/powerfail
+	bin/powerfail --kvd $(BIN) --json bin/powerfail.json
+
+powerfail-short: build ## the same, 10 + 10
+	$(GO) build -o bin/powerfail ./test/powerfail
+	bin/powerfail --kvd $(BIN) --cycles 10 --json bin/powerfail.json
+
+soak: build ## three members under load for DURATION (1h): memory, goroutines, descriptors and disk must be flat; report in bin/soak.d
+	$(GO) build -o bin/soak ./test/soak
+	bin/soak --kvd $(BIN) --duration $(DURATION) --out bin/soak.d
 
 bench-wrk: ## load the leader of three members and a bare net/http handler with wrk, print the ratios
 	KVD_BENCH_WRK=1 $(GO) test -count=1 -v -timeout=20m -run '^TestWrkRatios$$' ./test/

@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 	module + "/test/bare":      {},
 	module + "/test/daemon":    {module + "/client"},
 	module + "/test/powerfail": {module + "/client", module + "/test/daemon"},
+	module + "/test/soak":      {module + "/client", module + "/test/daemon"},
 	module + "/test/chaos": {
 		chaos + "check", chaos + "cluster", chaos + "fault", chaos + "history", chaos + "load", chaos + "report",
 	},
