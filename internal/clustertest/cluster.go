@@ -60,6 +60,7 @@ type Member struct {
 	machine *kvstore.Machine
 	server  *server
 	gate    *gate
+	recv    *receiver
 	url     string // where peers find it, from its next life on; "": as from the start
 	listens string // where it is in this life
 	lives   uint64 // so far
@@ -204,7 +205,9 @@ func (m *Member) Start() {
 		}
 		return node
 	}}
-	m.c.Net.attach(m.ID, &receiver{Node: node, gate: g, url: cfg.PeerURL})
+	recv := &receiver{Node: node, gate: g, url: cfg.PeerURL}
+	m.recv = recv
+	m.c.Net.attach(m.ID, recv)
 	rep.Space.Look()
 	done, late := m.done, m.jitter()
 	// At moments of their own, so that the order of ticks is not the runtime's to choose.
@@ -220,18 +223,18 @@ func (m *Member) Start() {
 		err := node.Run(ctx, e)
 		cancel()
 		g.open()
-		m.c.Net.detach(m.ID)
+		m.c.Net.leave(m.ID, recv)
 		done <- err
 	}()
 }
 
 // Stop ends the life in good order, and returns how it ended.
-func (m *Member) Stop() error { return m.end(func() {}) }
+func (m *Member) Stop() error { return m.end(func(*receiver) {}) }
 
 // Crash ends the life at once: what is not synced is lost.
 func (m *Member) Crash() error {
-	return m.end(func() {
-		m.c.Net.detach(m.ID)
+	return m.end(func(recv *receiver) {
+		m.c.Net.leave(m.ID, recv)
 		m.Disk.Crash()
 	})
 }
@@ -246,21 +249,21 @@ func (m *Member) Kill() {
 		return
 	}
 	m.killed = true
-	m.c.Net.detach(m.ID)
+	m.c.Net.leave(m.ID, m.recv)
 	m.Disk.Crash()
 	m.stop()
 	m.gate.open()
 }
 
-func (m *Member) end(how func()) error {
+func (m *Member) end(how func(*receiver)) error {
 	m.mu.Lock()
-	node, stop, done, g := m.node, m.stop, m.done, m.gate
+	node, stop, done, g, recv := m.node, m.stop, m.done, m.gate, m.recv
 	m.node, m.db, m.server, m.killed = nil, nil, nil, false
 	m.mu.Unlock()
 	if node == nil {
 		return nil
 	}
-	how()
+	how(recv)
 	stop()
 	g.open()
 	// Not under the mutex: whoever waits for one keeps virtual time from

@@ -73,30 +73,3 @@ func TestNoStampBeforeTheLogIsApplied(t *testing.T) {
 		wg.Wait()
 	})
 }
-
-// TestReseedKeepsTheClock: a member whose state is replaced by another's, which
-// takes its time, reckons the log's clock as before.
-func TestReseedKeepsTheClock(t *testing.T) {
-	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
-		m := c.follower(leader)
-		put(t, leader, "z", "unchanged")
-		get(t, m, "z")
-		m.Flip("z")
-		c.Net.NoBodies(true)
-		if _, err := leader.Node().Verify(within(t, 10*time.Second)); err != nil {
-			t.Log(err)
-		}
-		time.AfterFunc(800*time.Millisecond, func() { c.Net.NoBodies(false) })
-		last := m.Node().Clock()
-		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
-			now := m.Node().Clock()
-			if now < last-100*time.Millisecond {
-				t.Fatalf("the clock went back from %v to %v", last, now)
-			}
-			last = now
-		}
-		if m.Altered() {
-			t.Error("the member was not given another state: the test shows nothing")
-		}
-	})
-}

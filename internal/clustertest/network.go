@@ -120,10 +120,13 @@ func (n *Network) attach(id uint64, r Receiver) {
 	n.members[id] = r
 }
 
-func (n *Network) detach(id uint64) {
+// leave takes a life off the network, if no later one of the member has come.
+func (n *Network) leave(id uint64, r Receiver) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.members, id)
+	if n.members[id] == r {
+		delete(n.members, id)
+	}
 }
 
 // fate says after which delay a message arrives, and how often: 0 for lost.
