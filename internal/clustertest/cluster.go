@@ -64,6 +64,7 @@ type Member struct {
 	url     string // where peers find it, from its next life on; "": as from the start
 	listens string // where it is in this life
 	lives   uint64 // so far
+	ending  bool   // the last has not ended yet, and has the disk
 	checked *checked
 	stop    context.CancelFunc
 	done    chan error
@@ -154,7 +155,7 @@ func (c *Cluster) violated(what string) {
 func (m *Member) Start() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.node != nil {
+	if m.node != nil || m.ending {
 		return
 	}
 	cfg := m.c.cfg
@@ -259,6 +260,7 @@ func (m *Member) end(how func(*receiver)) error {
 	m.mu.Lock()
 	node, stop, done, g, recv := m.node, m.stop, m.done, m.gate, m.recv
 	m.node, m.db, m.server, m.killed = nil, nil, nil, false
+	m.ending = m.ending || node != nil
 	m.mu.Unlock()
 	if node == nil {
 		return nil
@@ -268,7 +270,11 @@ func (m *Member) end(how func(*receiver)) error {
 	g.open()
 	// Not under the mutex: whoever waits for one keeps virtual time from
 	// going on, and a disk may have to finish a write.
-	return <-done
+	err := <-done
+	m.mu.Lock()
+	m.ending = false
+	m.mu.Unlock()
+	return err
 }
 
 // Ended reports whether the life ended by itself, and why.
