@@ -110,6 +110,10 @@ func TestSum(t *testing.T) {
 	if _, err := Sum([]*Report{a, b}, Wanted{}); err == nil {
 		t.Error("runs of two commits were added up")
 	}
+	b.Commit, b.Members = "c", 5
+	if _, err := Sum([]*Report{a, b}, Wanted{}); err == nil {
+		t.Error("runs of three and of five members were added up")
+	}
 	if _, err := Sum(nil, Wanted{}); err == nil {
 		t.Error("no runs were added up")
 	}

@@ -19,6 +19,9 @@ func Sum(parts []*Report, want Wanted) (*Report, error) {
 		if r.Commit != all.Commit {
 			return nil, fmt.Errorf("the runs are of commits %s and %s", all.Commit, r.Commit)
 		}
+		if r.Members != all.Members {
+			return nil, fmt.Errorf("the runs had %d and %d members", all.Members, r.Members)
+		}
 		rounds := 0
 		if n := len(all.Faults); n > 0 {
 			rounds = all.Faults[n-1].Round + 1
