@@ -26,7 +26,7 @@ type Command struct {
 	Txn         *Txn
 }
 
-var commandNames = map[commandKind]string{
+var commandNames = [...]string{
 	commandPut: "put", commandDelete: "delete", commandDeleteRange: "delete_range", commandCompact: "compact",
 	commandGrant: "grant", commandKeepAlive: "keepalive", commandRevoke: "revoke", commandExpire: "expire", commandTxn: "txn",
 }

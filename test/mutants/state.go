@@ -21,7 +21,7 @@ var state = []Mutant{
 		Name:   "clock-jumps-with-leader",
 		Breaks: "a member that hears of a new leader keeps a reckoning of the log's clock that is ahead of it: when it leads itself, leases end early",
 		Edits: []Edit{{"internal/raftnode/clock.go",
-			"\tif by != c.by || stamp > c.nowLocked() {", "\tif stamp > c.nowLocked() {"}},
+			"\tif by != c.owner || c.at.IsZero() {", "\tif c.at.IsZero() || by != c.owner && stamp > c.nowLocked() {"}},
 		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader")},
 	},
 	{
