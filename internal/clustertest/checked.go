@@ -22,7 +22,7 @@ type checked struct {
 	gate *gate
 
 	// owned by the goroutine that applies
-	voters [2][]uint64 // as applied, and before that
+	voters []uint64 // as applied when this life last looked
 
 	mu      sync.Mutex // held while the state is changed behind its back, and while it is scanned
 	flips   int        // bits changed so far
@@ -182,19 +182,17 @@ func (s *checked) durable(index uint64) string {
 			voters = append(voters, mb.ID)
 		}
 	}
-	if !slices.Equal(voters, s.voters[0]) {
-		s.voters[0], s.voters[1] = voters, s.voters[0]
+	if !slices.Equal(voters, s.voters) {
+		s.m.c.succeeded(s.voters, voters)
+		s.voters = voters
 	}
 	term, known := s.m.Disk.term(index)
 	if !known {
 		return "" // a snapshot that others have acknowledged covers it
 	}
-	held := 0
-	for i, ids := range s.voters {
-		if i == 1 && ids == nil {
-			break // as far as this life knows there was no change
-		}
-		held = 0
+	counted := append([][]uint64{voters}, s.m.c.before(voters)...)
+	for _, ids := range counted {
+		held := 0
 		for _, id := range ids {
 			if s.m.c.Member(id).Disk.holdsEntry(index, term) {
 				held++
@@ -207,5 +205,23 @@ func (s *checked) durable(index uint64) string {
 	if len(voters) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on only %d disks of %v", s.m.ID, index, term, held, s.voters)
+	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on no majority of any of %v", s.m.ID, index, term, counted)
+}
+
+// succeeded notes that one set of voters has followed another: a life that begins
+// after the change has not seen it.
+func (c *Cluster) succeeded(before, voters []uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := fmt.Sprint(voters)
+	if len(before) > 0 && !slices.ContainsFunc(c.predecessors[key], func(ids []uint64) bool { return slices.Equal(ids, before) }) {
+		c.predecessors[key] = append(c.predecessors[key], before)
+	}
+}
+
+// before are the sets of voters that were followed by these.
+func (c *Cluster) before(voters []uint64) [][]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.predecessors[fmt.Sprint(voters)]
 }

@@ -35,10 +35,11 @@ type Cluster struct {
 	truth   *truth // nil: nobody asks
 	trace   *trace // nil: nobody asks
 
-	mu      sync.Mutex
-	members map[uint64]*Member
-	applied map[uint64]entry // by index
-	broken  []string
+	mu           sync.Mutex
+	members      map[uint64]*Member
+	applied      map[uint64]entry      // by index
+	predecessors map[string][][]uint64 // the sets of voters before each set
+	broken       []string
 }
 
 // Member is one member over all its lives.
@@ -78,7 +79,7 @@ func New(t testing.TB, seed uint64, founders int, cfg raftnode.Config) *Cluster 
 		t: t, cfg: cfg,
 		Rand:    rand.New(rand.NewPCG(seed, 1)),
 		members: make(map[uint64]*Member),
-		applied: make(map[uint64]entry),
+		applied: make(map[uint64]entry), predecessors: make(map[string][][]uint64),
 	}
 	c.Net = newNetwork(rand.New(rand.NewPCG(seed, 2)), c.violated)
 	for id := range uint64(founders) {

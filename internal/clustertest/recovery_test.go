@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -58,18 +59,32 @@ func (s *sim) recovery(t *testing.T) {
 // is to run. With a majority of the others there is no need for that, but there may
 // be none.
 func (s *sim) putAddressesRight() {
-	var newest uint64
-	var known []raftnode.Member
+	type view struct {
+		of, applied uint64
+		members     []raftnode.Member
+	}
+	var views []view
 	for _, m := range s.c.Members() {
 		if node := m.Node(); node != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			if st, err := node.Status(ctx); err == nil && st.Applied > newest {
-				newest, known = st.Applied, node.Members()
+			if st, err := node.Status(ctx); err == nil {
+				views = append(views, view{m.ID, st.Applied, node.Members()})
 			}
 			cancel()
 		}
 	}
-	for _, mb := range known {
+	slices.SortFunc(views, func(a, b view) int { return cmp.Compare(b.applied, a.applied) }) // the newest first
+	if len(views) == 0 {
+		return
+	}
+	for _, mb := range views[0].members {
+		// What a member knows of itself the others may not have been told.
+		for _, v := range views {
+			if i := slices.IndexFunc(v.members, func(x raftnode.Member) bool { return x.ID == mb.ID }); v.of != mb.ID && i >= 0 {
+				mb = v.members[i]
+				break
+			}
+		}
 		m := s.c.Member(mb.ID)
 		m.mu.Lock()
 		wrong := m.listens != mb.PeerURL
@@ -239,7 +254,7 @@ func (s *sim) unequal(ctx context.Context, members []*Member) string {
 	for _, m := range members {
 		s.revive(m)
 	}
-	members = slices.DeleteFunc(members, func(m *Member) bool { return m.gone.Load() })
+	members = slices.DeleteFunc(slices.Clone(members), func(m *Member) bool { return m.gone.Load() })
 	for i, m := range members {
 		if m.Node() == nil {
 			return fmt.Sprintf("member %d does not run", m.ID)

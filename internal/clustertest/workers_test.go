@@ -39,7 +39,8 @@ func shareOut(t *testing.T) {
 				done += n
 				if err != nil {
 					failed += max(1, bytes.Count(out, []byte("replay: ")))
-					t.Errorf("%s", out)
+					fmt.Fprintf(os.Stderr, "%s\n", out) // now, not when all are through
+					t.Fail()
 				}
 				took := time.Since(begun)
 				fmt.Fprintf(os.Stderr, "simulation: %d of %d seeds, %d failed, %v, %.0f seeds a minute\n",
