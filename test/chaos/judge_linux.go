@@ -81,9 +81,13 @@ func (s *session) dump(ctx context.Context) (files []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if code, _, err := p.Exit(ctx, 5*time.Minute); err != nil || code != 0 {
+		code, _, err := p.Exit(ctx, 5*time.Minute)
+		if err != nil {
 			p.Signal(syscall.SIGKILL)
-			return nil, fmt.Errorf("kvd debug dump-log of %s: exit code %d, %w; see %s", m.Name(), code, err, file)
+			return nil, fmt.Errorf("kvd debug dump-log of %s: %w; see %s", m.Name(), err, file)
+		}
+		if code != 0 {
+			return nil, fmt.Errorf("kvd debug dump-log of %s: exit code %d; see %s", m.Name(), code, file)
 		}
 		files = append(files, file)
 	}

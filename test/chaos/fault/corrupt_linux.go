@@ -100,7 +100,7 @@ type way struct {
 	flags []string // of kvd serve
 }
 
-var deleteLine = regexp.MustCompile(`curl (?:-\w+ )*-X ?DELETE '?https?://[^/\s]+(/[^\s,;'"]+)`)
+var deleteLine = regexp.MustCompile(`curl (?:--?[\w-]+ )*-X ?DELETE '?https?://[^/\s]+(/[^\s,;'"]+)`)
 
 // parseRemedy reads the commands out of a refusal, whose last line is the message.
 func parseRemedy(out string) (way, error) {

@@ -91,7 +91,7 @@ func TestParseRemedy(t *testing.T) {
 		want      way
 		fails     bool
 	}{
-		{"a refusal", "starting\nkvd: d/wal: bad; to replace this member: curl -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir d.new --tick=50ms --insecure=true --listen-client=10.0.0.3:12380\n",
+		{"a refusal", "starting\nkvd: d/wal: bad; to replace this member: curl --fail-with-body -X DELETE http://10.0.0.2:12380/v1/members/3 && kvd serve --join http://10.0.0.2:12380 --data-dir d.new --tick=50ms --insecure=true --listen-client=10.0.0.3:12380\n",
 			way{"/v1/members/3", "d.new", []string{"--join", "http://10.0.0.2:12380", "--tick=50ms"}}, false},
 		{"quoted", "kvd: curl -X DELETE 'http://10.0.0.2:12380/v1/members/3' && kvd serve --join http://h:1 --data-dir 'd.new'", way{"/v1/members/3", "d.new", []string{"--join", "http://h:1"}}, false},
 		{"no command", "kvd: d/wal: bad", way{}, true},
