@@ -93,17 +93,17 @@ func (o *operator) ask(srv *server) []member {
 	return all
 }
 
-// manyVote reports that no member is needed to elect another in its place. One of two
-// voters that is removed leaves after a while, whether the other has heard of it or
-// not; if it has not, it needs a vote that nobody gives any more.
-func manyVote(known []member) bool {
-	voters := 0
+// voters counts who votes. With three, no member is needed to elect another in its
+// place. One of two that is removed leaves after a while, whether the other has heard
+// of it or not; if it has not, it needs a vote that nobody gives any more. And one of
+// two that has moved cannot tell the other.
+func voters(known []member) (n int) {
 	for _, k := range known {
 		if k.Role != "learner" {
-			voters++
+			n++
 		}
 	}
-	return voters >= 3
+	return n
 }
 
 // newcomer starts a member under an id that nobody had. It looks for the others
@@ -144,8 +144,8 @@ func (o *operator) promote() {
 
 func (o *operator) remove() {
 	known := o.members()
-	if len(known) <= 3 || !manyVote(known) {
-		return
+	if voters(known) < 4 {
+		return // two are left too easily
 	}
 	id := known[o.a.rng.IntN(len(known))].ID
 	o.send("removal", call{method: "DELETE", path: fmt.Sprintf("/v1/members/%d", id)})
@@ -153,7 +153,7 @@ func (o *operator) remove() {
 
 func (o *operator) replace() {
 	known := o.members()
-	if len(known) >= mostMembers || !manyVote(known) {
+	if len(known) >= mostMembers || voters(known) < 3 {
 		return
 	}
 	o.next++
@@ -166,7 +166,7 @@ func (o *operator) replace() {
 // member itself when it starts there.
 func (o *operator) move() {
 	known := o.members()
-	if len(known) < 3 {
+	if voters(known) < 3 {
 		return
 	}
 	k := known[o.a.rng.IntN(len(known))]

@@ -43,9 +43,13 @@ func (s *session) judge(ctx context.Context) error {
 	return nil
 }
 
-// hashes lets the members compare their states.
+// hashes lets the members compare their states. One that has only just come may miss
+// a comparison that was under way: then there is another.
 func (s *session) hashes(ctx context.Context) error {
 	v, err := s.c.Verify(ctx)
+	for end := time.Now().Add(patience); err == nil && len(v.Missing) > 0 && time.Now().Before(end); {
+		v, err = s.c.Verify(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func TestFlipBit(t *testing.T) {
 		if i%2 == 1 {
 			kind = 3 // a state
 		}
-		records = append(records, append([]byte{0x08, kind}, []byte(strings.Repeat("x", i))...))
+		records = append(records, append([]byte{0x08, kind, 0x10, 0x05, 0x1a, byte(i + 1)}, []byte(strings.Repeat("x", i+1))...))
 	}
 	for seed := range uint64(200) {
 		name := logFile(t, records...)
@@ -161,7 +161,7 @@ func TestFlipBit(t *testing.T) {
 		if len(changed) != 1 || int64(changed[0]) != at {
 			t.Fatalf("seed %d: changed %v, told %d", seed, changed, at)
 		}
-		if where := owner(records, at); where < 0 || where%2 == 1 || where >= 36 {
+		if where := owner(records, at); where < 0 || where%2 == 1 || where >= 36 || before[at] != 'x' {
 			t.Errorf("seed %d: byte %d is of record %d", seed, at, where)
 		}
 	}

@@ -43,6 +43,27 @@ func entryFrames(f io.ReaderAt) ([]frame, error) {
 	}
 }
 
+// data is where the data of a record lie, which is what its checksum covers. The
+// record's other fields can bear a bit that means nothing, such as the highest of
+// the checksum's own five bytes.
+func data(f io.ReaderAt, record frame) (frame, error) {
+	b := make([]byte, min(record.size, 32))
+	if _, err := f.ReadAt(b, record.at); err != nil {
+		return frame{}, err
+	}
+	at := 3 // the type with its tag, and the tag of the checksum
+	_, n := binary.Uvarint(b[min(at, len(b)):])
+	at += n
+	if n <= 0 || b[2] != 0x10 || at >= len(b) || b[at] != 0x1a {
+		return frame{}, fmt.Errorf("the record at %d has another form", record.at)
+	}
+	size, n := binary.Uvarint(b[at+1:])
+	if at += 1 + n; n <= 0 || size == 0 || int64(at)+int64(size) != record.size {
+		return frame{}, fmt.Errorf("the record at %d has data of %d bytes", record.at, size)
+	}
+	return frame{record.at + int64(at), int64(size)}, nil
+}
+
 // flipBit changes one bit of an entry that is not among the last.
 func flipBit(file string, rng *rand.Rand) (at int64, err error) {
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
@@ -57,7 +78,10 @@ func flipBit(file string, rng *rand.Rand) (at int64, err error) {
 	if len(entries) < 10 {
 		return 0, fmt.Errorf("%s holds %d entries, too few to spoil one", file, len(entries))
 	}
-	e := entries[rng.IntN(len(entries)*9/10)]
+	e, err := data(f, entries[rng.IntN(len(entries)*9/10)])
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", file, err)
+	}
 	at = e.at + rng.Int64N(e.size)
 	var b [1]byte
 	if _, err := f.ReadAt(b[:], at); err != nil {

@@ -175,8 +175,16 @@ func (r *Report) Require(want Wanted) {
 	}
 	all := r.Recoveries()
 	c := Check{Name: "recovery", Judged: len(all)}
-	if p99 := Percentile(all, 99); p99 > MaxRecovery {
-		c.Count, c.Violations = 1, []string{fmt.Sprintf("99 of 100 healings took up to %.0f ms until the first good write, want %d at most", p99, MaxRecovery)}
+	// One in a hundred may be slower: with all members down at once, two of them can
+	// tie twice. In a run of fewer than a hundred that is one, but not by any time.
+	slow := 0
+	for _, ms := range all {
+		if ms > MaxRecovery {
+			slow++
+		}
+	}
+	if slowest := Percentile(all, 100); slow > (len(all)+99)/100 || slowest > 2*MaxRecovery {
+		c.Count, c.Violations = 1, []string{fmt.Sprintf("%d of %d healings took longer than %d ms until the first good write, the slowest %.0f ms", slow, len(all), MaxRecovery, slowest)}
 		r.Verdict = Violated
 	}
 	r.Checks = slices.DeleteFunc(r.Checks, func(o Check) bool { return o.Name == c.Name })

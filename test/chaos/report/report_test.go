@@ -43,7 +43,9 @@ func TestJudge(t *testing.T) {
 		{"too few operations", func(*Report) {}, Wanted{Operations: 101}, DidNotCount, "100 operations, want 101"},
 		{"too few faults", func(*Report) {}, Wanted{Faults: 3}, DidNotCount, "2 faults that were shown, want 3"},
 		{"too few changes", func(*Report) {}, Wanted{Changes: 2}, DidNotCount, "1 changes of the membership, want 2"},
-		{"slow recovery", func(r *Report) { r.Faults[2].Recovery = new(3001.0) }, Wanted{}, Violated, ""},
+		{"one slow recovery", func(r *Report) { r.Faults[2].Recovery = new(3001.0) }, Wanted{}, Passed, ""},
+		{"two slow recoveries", func(r *Report) { r.Faults[0].Recovery, r.Faults[2].Recovery = new(3001.0), new(3001.0) }, Wanted{}, Violated, ""},
+		{"one very slow recovery", func(r *Report) { r.Faults[2].Recovery = new(6001.0) }, Wanted{}, Violated, ""},
 	} {
 		r := good()
 		test.change(r)
