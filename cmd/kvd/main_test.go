@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // asKVD makes this test binary kvd itself, for as long as somebody holds the
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 		}()
 		main()
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // result is how one command line ended.
