@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // kvdBinary is the binary under test, set by TestMain.
@@ -30,13 +32,24 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// runTests runs the tests, and fails them when they leave a goroutine behind.
+func runTests(m *testing.M) int {
+	code := m.Run()
+	httpClient.CloseIdleConnections()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
 func run(m *testing.M) int {
 	if err := watchSources(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	if kvdBinary = os.Getenv("KVD_TEST_BINARY"); kvdBinary != "" {
-		return m.Run()
+		return runTests(m)
 	}
 	dir, err := os.MkdirTemp("", "kvd-test-")
 	if err != nil {
@@ -53,7 +66,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	return runTests(m)
 }
 
 // watchSources opens every directory of sources. `go test` keeps results until a

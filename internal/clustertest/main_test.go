@@ -1,9 +1,10 @@
 package clustertest
 
 import (
-	"os"
 	"runtime"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain keeps virtual time to one processor. The race detector has one
@@ -13,5 +14,5 @@ import (
 // ends by SIGSEGV, now and then.
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(1)
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }

@@ -3,6 +3,8 @@ package check
 import (
 	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // asChild in the environment makes this test binary the checker.
@@ -15,5 +17,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		os.Exit(LinearizeMain(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
