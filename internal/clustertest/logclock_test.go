@@ -1,8 +1,10 @@
 package clustertest
 
 import (
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -71,5 +73,34 @@ func TestNoStampBeforeTheLogIsApplied(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		c.Net.SetFilter(nil)
 		wg.Wait()
+	})
+}
+
+// TestClockAfterReseed: a member that takes over the leader's state reckons the
+// log's clock as before. The state's own clock is that of the moment at which it was
+// asked for, seconds or minutes ago; a member that took it would stamp that much too
+// little when it leads, and leases would end as much late. The next stamp that is
+// applied mends it, so there must be none: it is looked at once the state is there.
+func TestClockAfterReseed(t *testing.T) {
+	cluster(t, 1, 3, func(t *testing.T, c *Cluster, leader *Member) {
+		fill(t, leader, 20)
+		large(t, leader)
+		victim := c.follower(leader)
+		victim.Flip("k7")
+		if v := verify(t, leader); !slices.Equal(v.Diverged, []uint64{victim.ID}) {
+			t.Fatalf("%+v", v)
+		}
+		begin := time.Now()
+		eventually(t, "the state of the leader", func() bool { return victim.Node().Diverged() == nil })
+		synctest.Wait()
+		took := time.Since(begin)
+		if took < 5*time.Second {
+			t.Fatalf("the state was there after %v: too soon to show anything", took)
+		}
+		behind := leader.Node().Clock() - victim.Node().Clock()
+		t.Logf("%v behind the leader's after %v", behind, took)
+		if behind < 0 || behind > time.Second {
+			t.Errorf("the log's clock is %v behind the leader's after a state that took %v to come", behind, took)
+		}
 	})
 }

@@ -25,6 +25,13 @@ var state = []Mutant{
 		Checks: []Check{unit("raftnode", "TestLogClock"), scripted("TestClockOfLateLeader")},
 	},
 	{
+		Name:   "reseed-sets-clock-back",
+		Breaks: "a member that takes over the leader's state takes its clock too, which is as old as that took: when it leads itself, leases end late",
+		Edits: []Edit{{"internal/raftnode/reseed.go",
+			"\ta.adopt(h)\n", "\ta.adopt(h)\n\tn.clock.observe(h.Clock, entryID{})\n"}},
+		Checks: []Check{scripted("TestClockAfterReseed"), simulation()},
+	},
+	{
 		Name:   "lease-ends-while-kept",
 		Breaks: "a renewal is confirmed and does not put the deadline off",
 		Edits: []Edit{{"internal/kvstore/lease.go",
