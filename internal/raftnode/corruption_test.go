@@ -23,13 +23,13 @@ type original struct {
 	last       uint64 // index of the last entry
 	term, vote uint64
 	snapshot   uint64 // the newest
-	write      func(*testing.T, *Disk)
+	write      func(testing.TB, *Disk)
 }
 
 // payload is what the entry at index holds.
 func payload(index uint64) []byte { return bytes.Repeat([]byte{byte(index), 1}, 90) }
 
-func (o *original) save(t *testing.T, d *Disk, term, first, last uint64) {
+func (o *original) save(t testing.TB, d *Disk, term, first, last uint64) {
 	t.Helper()
 	for i := first; i <= last; i++ {
 		e := entries(term, i, i)
@@ -39,7 +39,7 @@ func (o *original) save(t *testing.T, d *Disk, term, first, last uint64) {
 }
 
 // newOriginal writes a directory with write, and ends it with a term and a vote.
-func newOriginal(t *testing.T, o original) *original {
+func newOriginal(t testing.TB, o original) *original {
 	t.Helper()
 	o.dir = filepath.Join(t.TempDir(), "data")
 	d, _ := openLoaded(t, o.dir)
@@ -49,6 +49,18 @@ func newOriginal(t *testing.T, o original) *original {
 	}
 	kill(d)
 	return &o
+}
+
+// withSnapshots has two snapshots, the log behind the older one, and all before
+// that released.
+func withSnapshots(t testing.TB) *original {
+	return newOriginal(t, original{last: 250, term: 3, vote: 2, snapshot: 225, write: func(t testing.TB, d *Disk) {
+		var o original
+		o.save(t, d, 2, 1, 238)
+		must(t, d.WriteBody(125, bytes.NewReader(body(t, 2, 125, "older"))), d.SaveSnapshot(snapshotMeta(2, 125), false),
+			d.WriteBody(225, bytes.NewReader(body(t, 2, 225, "newer"))), d.SaveSnapshot(snapshotMeta(2, 225), false), d.Release(125))
+		o.save(t, d, 2, 239, 250)
+	}})
 }
 
 // states are the snapshots of all originals, by index.
@@ -100,16 +112,10 @@ const (
 func TestCorruption(t *testing.T) {
 	// A log of several segments, from the first entry on.
 	var o original
-	long := newOriginal(t, original{last: 250, term: 3, vote: 2, write: func(t *testing.T, d *Disk) { o.save(t, d, 2, 1, 250) }})
-	// Two snapshots, the log behind the older one, and all before released.
-	snaps := newOriginal(t, original{last: 250, term: 3, vote: 2, snapshot: 225, write: func(t *testing.T, d *Disk) {
-		o.save(t, d, 2, 1, 238)
-		must(t, d.WriteBody(125, bytes.NewReader(body(t, 2, 125, "older"))), d.SaveSnapshot(snapshotMeta(2, 125), false),
-			d.WriteBody(225, bytes.NewReader(body(t, 2, 225, "newer"))), d.SaveSnapshot(snapshotMeta(2, 225), false), d.Release(125))
-		o.save(t, d, 2, 239, 250)
-	}})
+	long := newOriginal(t, original{last: 250, term: 3, vote: 2, write: func(t testing.TB, d *Disk) { o.save(t, d, 2, 1, 250) }})
+	snaps := withSnapshots(t)
 	// The last segment holds entries in the place of some in the one before.
-	replaced := newOriginal(t, original{last: 225, term: 4, vote: 2, write: func(t *testing.T, d *Disk) {
+	replaced := newOriginal(t, original{last: 225, term: 4, vote: 2, write: func(t testing.TB, d *Disk) {
 		o.save(t, d, 2, 1, 213)
 		next := uint64(214)
 		for n := len(segmentsOf(t, d.dir)); len(segmentsOf(t, d.dir)) == n; next++ {
@@ -121,7 +127,7 @@ func TestCorruption(t *testing.T) {
 		o.save(t, d, 4, 210, 225)
 	}})
 	// The last segment holds a received snapshot, in the place of a longer log.
-	received := newOriginal(t, original{last: 240, term: 4, vote: 2, snapshot: 230, write: func(t *testing.T, d *Disk) {
+	received := newOriginal(t, original{last: 240, term: 4, vote: 2, snapshot: 230, write: func(t testing.TB, d *Disk) {
 		o.save(t, d, 2, 1, 225)
 		next := uint64(226)
 		for n := len(segmentsOf(t, d.dir)); len(segmentsOf(t, d.dir)) == n; next++ {
@@ -338,7 +344,7 @@ func digest(t *testing.T, dir string) string {
 	return string(sum.Sum(nil))
 }
 
-func segmentsOf(t *testing.T, dir string) []string {
+func segmentsOf(t testing.TB, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
 	must(t, err)
