@@ -44,9 +44,11 @@ check: ## gofmt, vet, staticcheck and the import graph
 	$(GO) tool staticcheck ./...
 	$(GO) test ./internal/archtest/
 
-test-long: ## the long forms: 40 membership changes under writes and kills, long cuts of the network, a slow link
-	KVD_CHANGES=40 KVD_PARTITION_LONG=1 KVD_SLOW_SECONDS=60 $(GO) test -count=1 -v -timeout=20m \
-	  -run '^(TestMembershipChanges|TestPartialPartitions|TestIsolatedFollower|TestIsolatedLeader|TestSlowPeer)$$' ./test/
+test-long: ## the long forms: 40 membership changes under writes and kills, long cuts of the network, a slow link, more faults and seeds
+	KVD_CHANGES=40 KVD_PARTITION_LONG=1 KVD_SLOW_SECONDS=60 KVD_FAULT_SECONDS=60 $(GO) test -count=1 -v -timeout=20m \
+	  -run '^(TestMembershipChanges|TestPartialPartitions|TestIsolatedFollower|TestIsolatedLeader|TestSlowPeer|TestFaults)$$' ./test/
+	$(GO) test -count=1 -v -timeout=20m -run '^(TestReconfiguration|TestKilledAtAnyMoment|TestReadsAtAnElection)$$' ./internal/clustertest -args \
+	  -scripts=40 -kill.seeds=80 -fresh.seeds=20
 
 test-model: ## 1,000,000 commands through three machines and a model
 	$(GO) test -count=1 -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=1000000

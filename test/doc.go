@@ -18,7 +18,7 @@
 //
 //	KVD_TEST_BINARY=path     test this binary instead of building one
 //	KVD_TEST_RACE=1          build the binary with the race detector
-//	KVD_FAULT_SECONDS=600    how long TestFaults loads and breaks the cluster (20)
+//	KVD_FAULT_SECONDS=600    how long TestFaults loads and breaks the cluster (12)
 //	KVD_FAULT_SEED=7         which faults in which order (random, printed)
 //	KVD_TEST_LOGS=dir        keep the whole logs of the members of failed tests there
 //	KVD_INCREMENT_SECONDS=60 how long TestIncrements does (8), and with the same seed

@@ -17,7 +17,7 @@ import (
 // frozen and restarted, and then demands that the history is linearizable and
 // that every acknowledged write is there on every member.
 func TestFaults(t *testing.T) {
-	seconds := envNumber(t, "KVD_FAULT_SECONDS", 20)
+	seconds := envNumber(t, "KVD_FAULT_SECONDS", 12)
 	seed := envNumber(t, "KVD_FAULT_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("KVD_FAULT_SEED=%d", seed)
 

@@ -19,7 +19,7 @@ import (
 func TestLeases(t *testing.T) {
 	const (
 		total    = 200
-		workers  = 40
+		workers  = 50
 		tick     = 50 * time.Millisecond
 		election = 2 * 10 * tick           // followers wait one to two election timeouts
 		grace    = 1500 * time.Millisecond // for a machine that does other things

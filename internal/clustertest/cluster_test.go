@@ -14,10 +14,19 @@ import (
 )
 
 // virtual runs f on a started cluster of three, in virtual time.
-func virtual(t *testing.T, f func(t *testing.T, c *Cluster, leader *Member)) {
-	cryptotest.SetGlobalRandom(t, 1)
+func virtual(t *testing.T, f func(t *testing.T, c *Cluster, leader *Member)) { cluster(t, 1, 3, f) }
+
+// cluster runs f on a started cluster of some size that takes snapshots often, in
+// virtual time.
+func cluster(t *testing.T, seed uint64, size int, f func(t *testing.T, c *Cluster, leader *Member)) {
+	configured(t, seed, size, raftnode.Config{SnapshotEntries: 50, CatchUpEntries: 5}, f)
+}
+
+// configured runs f on a started cluster whose members all have cfg, in virtual time.
+func configured(t *testing.T, seed uint64, size int, cfg raftnode.Config, f func(t *testing.T, c *Cluster, leader *Member)) {
+	cryptotest.SetGlobalRandom(t, seed)
 	synctest.Test(t, func(t *testing.T) {
-		c := New(t, 1, 3, raftnode.Config{SnapshotEntries: 50, CatchUpEntries: 5})
+		c := New(t, seed, size, cfg)
 		defer c.Close()
 		c.StartAll()
 		leader, err := c.WaitLeader(5 * time.Second)

@@ -3,6 +3,7 @@ package clustertest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"kvd/internal/kvstore"
 	"kvd/internal/raftnode"
 )
+
+var freshSeeds = flag.Uint64("fresh.seeds", 1, "how many runs of TestReadsAtAnElection, each of ten elections")
 
 // freshness writes one key and reads it everywhere: a read that begins after a
 // revision of it was acknowledged must not return an older one.
@@ -128,7 +131,7 @@ func fresh(t *testing.T, seed uint64, cfg raftnode.Config, round func(c *Cluster
 // which it acknowledges a write, before anybody else can hear that the write is
 // committed; readers ask every member all the time.
 func TestReadsAtAnElection(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed := range *freshSeeds {
 		f := fresh(t, seed, raftnode.Config{}, func(c *Cluster, f *freshness, leader *Member) {
 			for range 20 {
 				f.write(leader.DB())

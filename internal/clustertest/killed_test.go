@@ -16,7 +16,7 @@ import (
 	"kvd/internal/raftnode"
 )
 
-var killSeeds = flag.Int("kill.seeds", 8, "how many runs of TestKilledAtAnyMoment")
+var killSeeds = flag.Int("kill.seeds", 4, "how many runs of TestKilledAtAnyMoment; 4 have all sizes of clusters")
 
 // TestKilledAtAnyMoment kills members in the middle of what they do, at random
 // moments of their disks' work and as messages leave them, one, two or all at

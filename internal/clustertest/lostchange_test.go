@@ -13,7 +13,7 @@ import (
 // commit. Whoever asked hears in time that the outcome is unknown, and that it
 // was not applied only when it was not.
 func TestChangeLostWithItsLeader(t *testing.T) {
-	virtually(t, 5, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 5, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
 		via := c.follower(leader)
 		for _, m := range c.Members() {
 			if m != leader && m != via { // no majority acknowledges anything

@@ -6,30 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"kvd/internal/raftnode"
 )
-
-// virtually runs f on a started cluster of some size, in virtual time.
-func virtually(t *testing.T, size int, cfg raftnode.Config, f func(t *testing.T, c *Cluster, leader *Member)) {
-	cryptotest.SetGlobalRandom(t, 1)
-	synctest.Test(t, func(t *testing.T) {
-		c := New(t, 1, size, cfg)
-		defer c.Close()
-		c.StartAll()
-		leader, err := c.WaitLeader(5 * time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f(t, c, leader)
-		for _, v := range c.Violations() {
-			t.Errorf("invariant broken: %s", v)
-		}
-	})
-}
 
 func status(t testing.TB, m *Member) raftnode.Status {
 	t.Helper()
@@ -317,7 +297,7 @@ func TestLeaderIsAskedToRemoveItself(t *testing.T) {
 // TestRemovalOfTheDeadOneOfTwo: one of two voters cannot remove the other when
 // that has died. It is answered in time, not with a success, and with advice.
 func TestRemovalOfTheDeadOneOfTwo(t *testing.T) {
-	virtually(t, 2, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 2, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
 		dead := c.follower(leader)
 		put(t, leader, "k", "v")
 		dead.Crash()

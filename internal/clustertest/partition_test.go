@@ -38,7 +38,7 @@ func TestPartialPartition(t *testing.T) {
 				}
 				time.Sleep(10 * time.Second)
 				good, all := 0, 0
-				for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 					all++
 					if putAnywhere(c, fmt.Sprint(all)) {
 						good++

@@ -14,7 +14,7 @@ import (
 // duplicate address, a removal that breaks the quorum, a learner that lags, an
 // unknown id, an id used before.
 func TestPlan(t *testing.T) {
-	virtually(t, 4, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 4, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
 		ctx := within(t, 60*time.Second)
 		if leader.ID == 4 {
 			if err := leader.Node().TransferLeadership(ctx, 1); err != nil {

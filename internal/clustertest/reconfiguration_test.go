@@ -18,7 +18,7 @@ import (
 	"kvd/internal/raftnode"
 )
 
-var scripts = flag.Int("scripts", 4, "how many scripts of membership changes to run, from -seed on")
+var scripts = flag.Int("scripts", 2, "how many scripts of membership changes to run, from -seed on")
 
 // changesWanted is how many membership changes a script makes.
 const changesWanted = 40

@@ -22,7 +22,7 @@ func TestReplace(t *testing.T) {
 	}{{"a follower", 3, false}, {"the leader", 3, true}, {"the only voter", 1, true}, {"the leader of two", 2, true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScenes()
-			virtually(t, tt.size, raftnode.Config{SnapshotEntries: 50, CatchUpEntries: 5, Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
+			configured(t, 1, tt.size, raftnode.Config{SnapshotEntries: 50, CatchUpEntries: 5, Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
 				for i := range 100 { // so that the newcomer needs a snapshot
 					put(t, leader, fmt.Sprint("fill", i), "x")
 				}
@@ -149,7 +149,7 @@ func TestReplaceGoesOnByItself(t *testing.T) {
 // change leaves a joint configuration behind. The next one leaves it.
 func TestJointOutlivesLeader(t *testing.T) {
 	s := newScenes()
-	virtually(t, 3, raftnode.Config{Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 3, raftnode.Config{Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
 		old := c.follower(leader)
 		crashed := make(chan *Member, 1)
 		s.onceJoint(c, func(m *Member) {
@@ -185,7 +185,7 @@ func TestJointOutlivesLeader(t *testing.T) {
 // never makes it again. While it lasts every other change is refused.
 func TestJointOutlivesTransfer(t *testing.T) {
 	s := newScenes()
-	virtually(t, 3, raftnode.Config{Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 3, raftnode.Config{Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
 		old, deaf := c.follower(leader), (*Member)(nil)
 		for _, m := range c.Members() {
 			if m != leader && m != old {
@@ -232,7 +232,7 @@ func TestJointOutlivesTransfer(t *testing.T) {
 // halves of a joint change, restarts from it, and goes on.
 func TestSnapshotInJointConfiguration(t *testing.T) {
 	s := newScenes()
-	virtually(t, 3, raftnode.Config{SnapshotEntries: 1, CatchUpEntries: 1, Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 3, raftnode.Config{SnapshotEntries: 1, CatchUpEntries: 1, Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
 		old := c.follower(leader)
 		alone := make(chan *Member, 1)
 		s.onceJoint(c, func(m *Member) {
@@ -279,7 +279,7 @@ func TestSnapshotInJointConfiguration(t *testing.T) {
 // TestAllRestartInJointConfiguration: every member dies at once in the middle.
 func TestAllRestartInJointConfiguration(t *testing.T) {
 	s := newScenes()
-	virtually(t, 3, raftnode.Config{SnapshotEntries: 1, CatchUpEntries: 1, Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
+	configured(t, 1, 3, raftnode.Config{SnapshotEntries: 1, CatchUpEntries: 1, Logger: s.logger()}, func(t *testing.T, c *Cluster, leader *Member) {
 		old := c.follower(leader)
 		dead := make(chan struct{})
 		s.onceJoint(c, func(m *Member) {

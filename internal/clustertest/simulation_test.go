@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 10, "how many simulations to run")
+	seeds     = flag.Int("seeds", 7, "how many simulations to run")
 	firstSeed = flag.Uint64("seed", 1, "the first seed; -seeds=1 -seed=N replays one")
 	deeds     = flag.Bool("deeds", false, "print what was done to the cluster, also where nothing failed")
 )

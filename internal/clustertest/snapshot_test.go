@@ -136,7 +136,7 @@ func TestLostSnapshots(t *testing.T) {
 func TestSnapshotsThatOvertakeEachOther(t *testing.T) {
 	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
 		m := c.follower(leader)
-		for range 10 {
+		for range 5 {
 			away(t, c, leader, m, 120)
 			sent := c.Net.Snapshots()
 			c.Net.Heal()
