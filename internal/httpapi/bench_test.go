@@ -110,10 +110,11 @@ func BenchmarkGetNotFound(b *testing.B) {
 // BenchmarkDeadline is why requests share contexts.
 func BenchmarkDeadline(b *testing.B) {
 	b.Run("shared", func(b *testing.B) {
-		d := deadlines{timeout: 5 * time.Second}
+		var d deadlines
+		const timeout = 5 * time.Second
 		b.ReportAllocs()
 		for b.Loop() {
-			_ = d.context().Done()
+			_ = d.context(timeout).Done()
 		}
 	})
 	b.Run("own", func(b *testing.B) {

@@ -69,8 +69,8 @@ func newServer(h http.Handler, cfg ServerConfig) *http.Server {
 	}
 }
 
-// short tells whether a request is over soon whatever its client does: nobody need
-// notice that it has hung up.
+// short tells whether a request is over soon whatever its client does, as soon as
+// one that does not say how long it waits: nobody need notice that it has hung up.
 func short(r *http.Request) bool {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, kvPrefix), path == "/v1/txn", strings.HasPrefix(path, leasesPrefix):
@@ -85,9 +85,14 @@ func short(r *http.Request) bool {
 		return true
 	}
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		switch name, _, _ := strings.Cut(pair, "="); {
-		case name == "wait", name == "timeout", strings.Contains(name, "%"):
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case name == "wait", strings.Contains(name, "%"):
 			return false
+		case name == "timeout":
+			if d, err := time.ParseDuration(value); err != nil || d > defaultTimeout {
+				return false
+			}
 		}
 	}
 	return true
