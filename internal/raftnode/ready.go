@@ -30,18 +30,31 @@ func (l *loop[R]) handleReady() bool {
 				l.out = append(l.out, m)
 			}
 		}
-		if len(l.out) > 0 {
-			l.tr.Send(l.out)
-			clear(l.out)
-			l.out = l.out[:0]
-		}
+		l.send()
 		for _, state := range rd.ReadStates {
-			if readers := l.reads.answered(state); readers != nil {
+			readers, peers := l.reads.answered(state)
+			if len(readers) > 0 {
 				l.n.applied.await(state.Index, readers)
 			}
+			for _, m := range peers {
+				l.out = append(l.out, &raftpb.Message{
+					Type: new(raftpb.MsgReadIndexResp), From: m.To, To: m.From, Term: new(l.view.term),
+					Index: new(state.Index), Entries: m.GetEntries(),
+				})
+			}
 		}
+		l.send()
 	}
 	return worked
+}
+
+// send passes on what goes to other members.
+func (l *loop[R]) send() {
+	if len(l.out) > 0 {
+		l.tr.Send(l.out)
+		clear(l.out)
+		l.out = l.out[:0]
+	}
 }
 
 // repeats reports a MsgApp that was sent a moment ago. While raft probes how far
