@@ -69,8 +69,11 @@ func newServer(h http.Handler, cfg ServerConfig) *http.Server {
 	}
 }
 
-// short tells whether a request is over soon whatever its client does, as soon as
-// one that does not say how long it waits: nobody need notice that it has hung up.
+// shortTime is how long a request may take of which nobody notices that its client
+// has hung up.
+const shortTime = 10 * time.Second
+
+// short tells whether a request is over soon, whatever its client does.
 func short(r *http.Request) bool {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, kvPrefix), path == "/v1/txn", strings.HasPrefix(path, leasesPrefix):
@@ -90,7 +93,7 @@ func short(r *http.Request) bool {
 		case name == "wait", strings.Contains(name, "%"):
 			return false
 		case name == "timeout":
-			if d, err := time.ParseDuration(value); err != nil || d > defaultTimeout {
+			if d, err := time.ParseDuration(value); err != nil || d > shortTime {
 				return false
 			}
 		}
