@@ -91,6 +91,7 @@ func (l *loop[R]) run(ctx context.Context) (err error) {
 	for {
 		// A Ready may wait from the start: bootstrap, or a log to apply.
 		l.handleReady()
+		l.send()
 		tick := false
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -8,7 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// handleReady lets raft's pending work happen; false: there was none.
+// handleReady lets raft's pending work happen; false: there was none. What goes to
+// other members waits for send.
 func (l *loop[R]) handleReady() bool {
 	worked := false
 	for l.rn.HasReady() {
@@ -30,7 +32,6 @@ func (l *loop[R]) handleReady() bool {
 				l.out = append(l.out, m)
 			}
 		}
-		l.send()
 		for _, state := range rd.ReadStates {
 			readers, peers := l.reads.answered(state)
 			if len(readers) > 0 {
@@ -43,18 +44,36 @@ func (l *loop[R]) handleReady() bool {
 				})
 			}
 		}
-		l.send()
 	}
 	return worked
 }
 
-// send passes on what goes to other members.
+// send passes on what a turn has for other members, at its end: when one batch is
+// committed and the next begins, raft tells followers of the one and sends them the
+// other, which tells them too. Two messages, and two answers, where one does.
 func (l *loop[R]) send() {
-	if len(l.out) > 0 {
-		l.tr.Send(l.out)
-		clear(l.out)
-		l.out = l.out[:0]
+	if len(l.out) == 0 {
+		return
 	}
+	kept := l.out[:0]
+	for i, m := range l.out {
+		if !overtaken(m, l.out[i+1:]) {
+			kept = append(kept, m)
+		}
+	}
+	l.tr.Send(kept)
+	clear(l.out)
+	l.out = l.out[:0]
+}
+
+// overtaken reports that a message does nothing but tell of a commit index, which one
+// of those behind it tells as well. To leave it out is as if it had been lost just
+// before a newer one arrives.
+func overtaken(m *raftpb.Message, behind []*raftpb.Message) bool {
+	return m.GetType() == raftpb.MsgApp && len(m.GetEntries()) == 0 && slices.ContainsFunc(behind, func(b *raftpb.Message) bool {
+		return b.GetType() == raftpb.MsgApp && b.GetTo() == m.GetTo() && b.GetTerm() == m.GetTerm() &&
+			b.GetCommit() >= m.GetCommit() && b.GetIndex() >= m.GetIndex()
+	})
 }
 
 // repeats reports a MsgApp that was sent a moment ago. While raft probes how far
