@@ -6,7 +6,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
 
@@ -77,12 +76,17 @@ func debugLog(lg *zap.Logger, name string) *log.Logger {
 	return l
 }
 
+// server is an http.Server, or what stands in front of one.
+type server interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // serveUntil serves on l until ctx ends. Requests under way then have patience
 // to end; with none, and for those that take longer, connections are cut.
 // Connections that were hijacked are their handlers' to close.
-func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, patience time.Duration) error {
-	silent := silentConns{conns: map[net.Conn]bool{}}
-	srv.ConnState = silent.track
+func serveUntil(ctx context.Context, srv server, l net.Listener, patience time.Duration) error {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	select {
@@ -93,7 +97,6 @@ func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, patience 
 	if patience > 0 {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		defer time.AfterFunc(min(silentPatience, patience), silent.close).Stop()
 		_ = srv.Shutdown(drain) // its error says only that the time was up
 	}
 	_ = srv.Close()
@@ -101,35 +104,4 @@ func serveUntil(ctx context.Context, srv *http.Server, l net.Listener, patience 
 		return err
 	}
 	return nil
-}
-
-// silentPatience is how long a connection that has sent nothing yet may still
-// begin a request when the member stops.
-const silentPatience = 250 * time.Millisecond
-
-// silentConns are the connections of a server that have sent nothing yet.
-// Clients open some ahead of need. net/http takes them for busy for their first
-// 5 s, and Shutdown waits that long for requests that nobody sends.
-type silentConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-}
-
-// track is the server's ConnState.
-func (s *silentConns) track(c net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state == http.StateNew {
-		s.conns[c] = true
-	} else {
-		delete(s.conns, c)
-	}
-}
-
-func (s *silentConns) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		_ = c.Close()
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"kvd/internal/httpapi"
 )
 
 // A connection that was opened ahead of need does not hold up the end of a
@@ -18,11 +20,11 @@ func TestServeUntilSilentConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	entered, release := make(chan struct{}), make(chan struct{})
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httpapi.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
 		<-release
 		w.WriteHeader(http.StatusNoContent)
-	})}
+	}), httpapi.ServerConfig{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
@@ -35,7 +37,7 @@ func TestServeUntilSilentConnection(t *testing.T) {
 	defer silent.Close()
 	answered := make(chan error, 1)
 	go func() {
-		res, err := http.Get("http://" + l.Addr().String())
+		res, err := http.Get("http://" + l.Addr().String() + "/v1/kv/k")
 		if err == nil {
 			err = res.Body.Close()
 		}

@@ -40,7 +40,7 @@ func openWaitingRoom(ctx context.Context, cfg *config, lg *zap.Logger, ls *liste
 	return r
 }
 
-func (r *waitingRoom) serve(ctx context.Context, srv *http.Server, l net.Listener) {
+func (r *waitingRoom) serve(ctx context.Context, srv server, l net.Listener) {
 	r.wg.Go(func() { _ = serveUntil(ctx, srv, borrowed{l}, 0) })
 }
 

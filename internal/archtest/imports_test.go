@@ -34,7 +34,8 @@ var allowed = map[string][]string{
 	module + "/cmd/kvd": {
 		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "replica", internal + "transport",
 	},
-	internal + "httpapi":   {internal + "kvstore"},
+	internal + "http1":     {},
+	internal + "httpapi":   {internal + "http1", internal + "kvstore"},
 	internal + "kvstore":   {},
 	internal + "raftnode":  {},
 	internal + "transport": {},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -109,10 +110,11 @@ func BenchmarkGetNotFound(b *testing.B) {
 // BenchmarkDeadline is why requests share contexts.
 func BenchmarkDeadline(b *testing.B) {
 	b.Run("shared", func(b *testing.B) {
-		d := deadlines{timeout: 5 * time.Second}
+		var d deadlines
+		const timeout = 5 * time.Second
 		b.ReportAllocs()
 		for b.Loop() {
-			_ = d.context().Done()
+			_ = d.context(timeout).Done()
 		}
 	})
 	b.Run("own", func(b *testing.B) {
@@ -127,15 +129,22 @@ func BenchmarkDeadline(b *testing.B) {
 	})
 }
 
-// BenchmarkWire serves over a loopback connection, beside a bare handler that
-// answers as many bytes: the ratio of both is what the API costs.
+// BenchmarkWire serves over a loopback connection, beside a bare handler of
+// net/http that answers as many bytes: the ratio of both is what the API costs.
 func BenchmarkWire(b *testing.B) {
-	run := func(b *testing.B, h http.Handler, method string) {
-		ts := httptest.NewUnstartedServer(h)
-		ts.Config = NewServer(h, ServerConfig{})
-		ts.Start()
-		defer ts.Close()
-		c := dial(b, ts.Listener.Addr().String())
+	type server interface {
+		Serve(net.Listener) error
+		Close() error
+	}
+	run := func(b *testing.B, srv server, method string) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); _ = srv.Serve(ln) }()
+		defer func() { _ = srv.Close(); <-done }()
+		c := dial(b, ln.Addr().String())
 		if err := c.SetDeadline(time.Time{}); err != nil {
 			b.Fatal(err)
 		}
@@ -158,11 +167,11 @@ func BenchmarkWire(b *testing.B) {
 		}
 	}
 	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(value128) })
-	b.Run("bare", func(b *testing.B) { run(b, bare, "GET") })
+	b.Run("bare", func(b *testing.B) { run(b, newServer(bare, ServerConfig{}), "GET") })
 	b.Run("get", func(b *testing.B) {
 		f := newFixture(b)
 		f.h.ServeHTTP(httptest.NewRecorder(), benchRequest("PUT", bytes.NewReader(value128)))
-		run(b, f.h, "GET")
+		run(b, NewServer(f.h, ServerConfig{}), "GET")
 	})
-	b.Run("put", func(b *testing.B) { run(b, newFixture(b).h, "PUT") })
+	b.Run("put", func(b *testing.B) { run(b, NewServer(newFixture(b).h, ServerConfig{}), "PUT") })
 }

@@ -12,17 +12,18 @@ import (
 
 func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := deadlines{timeout: 5 * time.Second}
-		first := d.context()
+		var d deadlines
+		const timeout = 5 * time.Second
+		first := d.context(timeout)
 		time.Sleep(deadlineStep - 1)
-		if d.context() != first {
+		if d.context(timeout) != first {
 			t.Error("a context within the step was not shared")
 		}
 		for range 100 {
 			start := time.Now()
-			ctx := d.context()
+			ctx := d.context(timeout)
 			until, ok := ctx.Deadline()
-			if left := until.Sub(start); !ok || left < d.timeout || left > d.timeout+deadlineStep {
+			if left := until.Sub(start); !ok || left < timeout || left > timeout+deadlineStep {
 				t.Fatalf("a request has %v", left)
 			}
 			if ctx.Err() != nil {
@@ -33,7 +34,10 @@ func TestDeadlines(t *testing.T) {
 		if first.Err() != nil {
 			t.Fatalf("the first context ended early: %v", first.Err())
 		}
-		last := d.context()
+		if d.context(timeout) == nil || d.context(timeout+1) != nil {
+			t.Error("two timeouts share a context")
+		}
+		last := d.context(timeout)
 		<-last.Done()
 		if !errors.Is(last.Err(), context.DeadlineExceeded) || !errors.Is(first.Err(), context.DeadlineExceeded) {
 			t.Errorf("got %v and %v", first.Err(), last.Err())
@@ -42,12 +46,12 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestDeadlinesAtOnce(t *testing.T) {
-	d := deadlines{timeout: time.Minute}
+	var d deadlines
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				if err := d.context().Err(); err != nil {
+				if err := d.context(time.Minute).Err(); err != nil {
 					t.Error(err)
 				}
 			}

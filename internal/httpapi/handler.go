@@ -12,15 +12,16 @@ import (
 // Handler serves the API. It is safe for concurrent use.
 type Handler struct {
 	// Set by New.
-	cfg       Config
-	stopping  context.Context // done once draining: ends what would go on for long
-	stop      context.CancelFunc
-	router    *router
-	hosts     hostSet
-	origins   *http.CrossOriginProtection
-	deadlines deadlines
-	metrics   metrics
-	gatherer  http.Handler
+	cfg      Config
+	stopping context.Context // done once draining: ends what would go on for long
+	stop     context.CancelFunc
+	router   *router
+	hosts    hostSet
+	origins  *http.CrossOriginProtection
+	usual    deadlines // of requests that do not say how long they wait
+	asked    deadlines // of those that do: clients ask for the same again and again
+	metrics  metrics
+	gatherer http.Handler
 
 	born time.Time
 
@@ -39,13 +40,12 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
-		cfg:       cfg,
-		router:    newRouter(cfg.Compat),
-		hosts:     newHostSet(cfg.Hosts),
-		origins:   http.NewCrossOriginProtection(),
-		deadlines: deadlines{timeout: cfg.Timeout},
-		digests:   newDigests(),
-		born:      time.Now(),
+		cfg:     cfg,
+		router:  newRouter(cfg.Compat),
+		hosts:   newHostSet(cfg.Hosts),
+		origins: http.NewCrossOriginProtection(),
+		digests: newDigests(),
+		born:    time.Now(),
 	}
 	h.stopping, h.stop = context.WithCancel(context.Background())
 	h.era.Store(newEra(h.stopping))
@@ -116,8 +116,13 @@ func (h *Handler) admit(act *action, r *http.Request) error {
 // context returns the context of a request that asked for timeout (0: did not
 // say), and what releases it.
 func (h *Handler) context(w http.ResponseWriter, r *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
-	if timeout == 0 {
-		return h.deadlines.context(), release
+	switch {
+	case timeout == 0:
+		return h.usual.context(h.cfg.Timeout), release
+	case timeout >= time.Second && timeout <= shortTime && r.Context().Done() == nil:
+		if ctx := h.asked.context(timeout); ctx != nil {
+			return ctx, release
+		}
 	}
 	if timeout > h.cfg.Timeout {
 		// The server's own deadlines are made for the default. Past the one for

@@ -3,7 +3,10 @@ package httpapi
 import (
 	"log"
 	"net/http"
+	"strings"
 	"time"
+
+	"kvd/internal/http1"
 )
 
 // answerTime is what writing an answer may take beyond the request's own
@@ -31,7 +34,13 @@ type ServerConfig struct {
 // net/http sets one per request anyway; requests that ask for more time than
 // usual move both deadlines (Handler.context), and so must a handler that
 // streams.
-func NewServer(h http.Handler, cfg ServerConfig) *http.Server {
+//
+// Requests that are over soon do not need all of net/http: see http1.
+func NewServer(h http.Handler, cfg ServerConfig) *http1.Server {
+	return http1.New(newServer(h, cfg), short)
+}
+
+func newServer(h http.Handler, cfg ServerConfig) *http.Server {
 	if cfg.HeaderTimeout == 0 {
 		cfg.HeaderTimeout = 5 * time.Second
 	}
@@ -58,4 +67,36 @@ func NewServer(h http.Handler, cfg ServerConfig) *http.Server {
 		// "OPTIONS *" is a request like any other: it gets the Host check.
 		DisableGeneralOptionsHandler: true,
 	}
+}
+
+// shortTime is how long a request may take of which nobody notices that its client
+// has hung up.
+const shortTime = 10 * time.Second
+
+// short tells whether a request is over soon, whatever its client does.
+func short(r *http.Request) bool {
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, kvPrefix), path == "/v1/txn", strings.HasPrefix(path, leasesPrefix):
+	case path == listPath:
+		if wantsNDJSON(r.Header["Accept"]) {
+			return false
+		}
+	default:
+		return false
+	}
+	if r.URL.RawQuery == "" {
+		return true
+	}
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case name == "wait", strings.Contains(name, "%"):
+			return false
+		case name == "timeout":
+			if d, err := time.ParseDuration(value); err != nil || d > shortTime {
+				return false
+			}
+		}
+	}
+	return true
 }

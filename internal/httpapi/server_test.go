@@ -63,7 +63,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 }
 
 func TestServerDefaults(t *testing.T) {
-	srv := NewServer(http.NotFoundHandler(), ServerConfig{})
+	srv := newServer(http.NotFoundHandler(), ServerConfig{})
 	if srv.ReadHeaderTimeout != 5*time.Second || srv.IdleTimeout != time.Minute || srv.ReadTimeout == 0 || srv.WriteTimeout <= defaultTimeout+srv.ReadTimeout || srv.MaxHeaderBytes+headerSlop != 16<<10 {
 		t.Errorf("got %+v", srv)
 	}

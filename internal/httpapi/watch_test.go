@@ -415,7 +415,7 @@ func TestWatchEndsWithItsClient(t *testing.T) {
 		f.h.ServeHTTP(w, r)
 		ended <- struct{}{}
 	}))
-	srv.Config = NewServer(srv.Config.Handler, ServerConfig{})
+	srv.Config = newServer(srv.Config.Handler, ServerConfig{})
 	srv.Start()
 	defer srv.Close()
 	w := f.watch(srv.Listener.Addr().String(), "", 0)

@@ -91,6 +91,7 @@ func (l *loop[R]) run(ctx context.Context) (err error) {
 	for {
 		// A Ready may wait from the start: bootstrap, or a log to apply.
 		l.handleReady()
+		l.send()
 		tick := false
 		select {
 		case <-ctx.Done():
@@ -165,9 +166,8 @@ func (l *loop[R]) stepPeers(msgs []*raftpb.Message) {
 				l.n.heard(now)
 			}
 		case raftpb.MsgReadIndex:
-			// A single voter answers at once, even before it knows what its
-			// predecessors had committed. The asker tries again.
-			if l.leading() && l.tooEarly() {
+			if l.leading() {
+				l.reads.ask(m)
 				continue
 			}
 		}
@@ -235,10 +235,10 @@ func (l *loop[R]) leading() bool { return l.view.state == raft.StateLeader }
 // or when the one under way has had no answer for too long: raft loses a
 // request without a word when a message or a leader is lost.
 func (l *loop[R]) read() {
-	if len(l.reads.open) == 0 && len(l.reads.round) == 0 || l.view.leader == raft.None {
+	if !l.reads.waits() && !l.reads.served() || l.view.leader == raft.None {
 		return
 	}
-	if len(l.reads.round) > 0 && l.reads.elapsed < max(2, l.n.cfg.ElectionTicks/2) {
+	if l.reads.served() && l.reads.elapsed < max(2, l.n.cfg.ElectionTicks/2) {
 		return
 	}
 	if l.leading() && l.tooEarly() {

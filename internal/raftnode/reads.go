@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 )
 
 // readRequest is one caller of ReadBarrier.
@@ -19,11 +20,37 @@ type readRequest struct {
 // loop. At most one round is under way: those who come during it must not
 // join, since its index may already be older than their call. Two or four at a
 // time were slower: the rounds become smaller and the messages more.
+//
+// On the leader the rounds of followers join: what each of them asks for is what a
+// round here finds out, and a round costs as much for one as for all.
 type readRounds struct {
-	id      entryID // of the newest attempt: no two attempts ever share a context
-	open    []*readRequest
-	round   []*readRequest // nil: none under way
-	elapsed int            // ticks since the attempt
+	id       entryID // of the newest attempt: no two attempts ever share a context
+	underWay bool
+	elapsed  int // ticks since the attempt
+
+	open, round        []*readRequest    // those that wait for the next round, and for this one
+	openPeers, ofPeers []*raftpb.Message // the same, as followers ask
+}
+
+// maxPeerReads bounds what followers ask for between two rounds. Each has one round
+// under way; what is more are attempts that have been given up.
+const maxPeerReads = 256
+
+// waits says whether anyone waits for a round that is to come.
+func (r *readRounds) waits() bool {
+	return len(r.open)+len(r.openPeers) > 0
+}
+
+// served says whether anyone waits for the round that is under way.
+func (r *readRounds) served() bool {
+	return r.underWay && len(r.round)+len(r.ofPeers) > 0
+}
+
+// ask takes in the round of a follower.
+func (r *readRounds) ask(m *raftpb.Message) {
+	if len(r.openPeers) < maxPeerReads {
+		r.openPeers = append(r.openPeers, m)
+	}
 }
 
 // begin starts a round for all that wait, and returns its context.
@@ -31,7 +58,10 @@ func (r *readRounds) begin() []byte {
 	r.round = append(r.round, r.open...)
 	clear(r.open)
 	r.open = r.open[:0]
-	r.elapsed = 0
+	r.ofPeers = append(r.ofPeers, r.openPeers...)
+	clear(r.openPeers)
+	r.openPeers = r.openPeers[:0]
+	r.underWay, r.elapsed = true, 0
 	r.id.Counter++
 	ctx := make([]byte, 0, 24)
 	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Member)
@@ -40,26 +70,28 @@ func (r *readRounds) begin() []byte {
 }
 
 // abandon ends a round without an answer. Its readers wait for the next one,
-// whose context is new: a late answer to this one matches nothing.
+// whose context is new: a late answer to this one matches nothing. Followers ask
+// again by themselves.
 func (r *readRounds) abandon() {
 	r.open = append(r.open, r.round...)
 	clear(r.round)
-	r.round = r.round[:0]
+	r.round, r.underWay = r.round[:0], false
+	r.openPeers, r.ofPeers = nil, nil
 }
 
-// answered returns the readers of the round that state answers, if it is the
-// newest attempt.
-func (r *readRounds) answered(state raft.ReadState) []*readRequest {
+// answered returns the readers, here and on followers, of the round that state
+// answers, if it is the newest attempt.
+func (r *readRounds) answered(state raft.ReadState) ([]*readRequest, []*raftpb.Message) {
 	c := state.RequestCtx
-	if len(r.round) == 0 || len(c) != 24 ||
+	if !r.underWay || len(c) != 24 ||
 		binary.BigEndian.Uint64(c) != r.id.Member ||
 		binary.BigEndian.Uint64(c[8:]) != r.id.Boot ||
 		binary.BigEndian.Uint64(c[16:]) != r.id.Counter {
-		return nil
+		return nil, nil
 	}
-	readers := r.round
-	r.round = nil
-	return readers
+	readers, peers := r.round, r.ofPeers
+	r.round, r.ofPeers, r.underWay = nil, nil, false
+	return readers, peers
 }
 
 // dropGone forgets readers whose callers have left, also those of the round under

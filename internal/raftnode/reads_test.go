@@ -2,12 +2,14 @@ package raftnode
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 )
 
 func request() *readRequest { return &readRequest{done: make(chan struct{}, 1)} }
@@ -29,10 +31,10 @@ func TestReadRounds(t *testing.T) {
 	r.open = append(r.open, early)
 	first := r.begin()
 	r.open = append(r.open, late)
-	if got := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); len(got) != 1 || got[0] != early {
+	if got, _ := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); len(got) != 1 || got[0] != early {
 		t.Fatalf("first round answers %d readers", len(got))
 	}
-	if got := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); got != nil {
+	if got, _ := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); got != nil {
 		t.Error("the same answer counts twice")
 	}
 
@@ -42,14 +44,14 @@ func TestReadRounds(t *testing.T) {
 	if string(second) == string(third) {
 		t.Fatal("two attempts share a context")
 	}
-	if got := r.answered(raft.ReadState{Index: 4, RequestCtx: second}); got != nil {
+	if got, _ := r.answered(raft.ReadState{Index: 4, RequestCtx: second}); got != nil {
 		t.Error("a late answer to an attempt that was given up is taken")
 	}
 	other := &readRounds{id: entryID{Member: 1, Boot: 3, Counter: r.id.Counter - 1}}
-	if got := r.answered(raft.ReadState{Index: 4, RequestCtx: other.begin()}); got != nil {
+	if got, _ := r.answered(raft.ReadState{Index: 4, RequestCtx: other.begin()}); got != nil {
 		t.Error("an answer meant for an earlier life is taken")
 	}
-	if got := r.answered(raft.ReadState{Index: 6, RequestCtx: third}); len(got) != 1 || got[0] != late {
+	if got, _ := r.answered(raft.ReadState{Index: 6, RequestCtx: third}); len(got) != 1 || got[0] != late {
 		t.Errorf("third round answers %d readers", len(got))
 	}
 }
@@ -140,4 +142,51 @@ func TestWaitingReadsAreBounded(t *testing.T) {
 		must(t, stop())
 		kill(d)
 	})
+}
+
+// TestPeersJoinRounds: what followers ask for during a round waits for the next,
+// with what is asked here, and is given up with the leader.
+func TestPeersJoinRounds(t *testing.T) {
+	r := &readRounds{id: entryID{Member: 1, Boot: 2}}
+	from := func(id uint64) *raftpb.Message { return &raftpb.Message{From: new(id)} }
+	asked := func(peers []*raftpb.Message) (ids []uint64) {
+		for _, m := range peers {
+			ids = append(ids, m.GetFrom())
+		}
+		return ids
+	}
+	r.ask(from(2))
+	if !r.waits() {
+		t.Fatal("nobody waits, though a follower asks")
+	}
+	first := r.begin()
+	r.ask(from(3))
+	here := request()
+	r.open = append(r.open, here)
+	if !r.served() {
+		t.Error("a round of a follower's alone serves nobody")
+	}
+	if readers, peers := r.answered(raft.ReadState{Index: 5, RequestCtx: first}); len(readers) != 0 || !slices.Equal(asked(peers), []uint64{2}) {
+		t.Errorf("first round: %d here, %v", len(readers), asked(peers))
+	}
+	if r.served() {
+		t.Error("a round that was answered is under way still")
+	}
+	second := r.begin()
+	if readers, peers := r.answered(raft.ReadState{Index: 6, RequestCtx: second}); len(readers) != 1 || !slices.Equal(asked(peers), []uint64{3}) {
+		t.Errorf("second round: %d here, %v", len(readers), asked(peers))
+	}
+	r.ask(from(2))
+	third := r.begin()
+	r.ask(from(3))
+	r.abandon()
+	if _, peers := r.answered(raft.ReadState{Index: 7, RequestCtx: third}); peers != nil || r.waits() {
+		t.Error("what followers asked a leader that was lost is kept")
+	}
+	for range 2 * maxPeerReads {
+		r.ask(from(2))
+	}
+	if n := len(r.openPeers); n != maxPeerReads {
+		t.Errorf("%d rounds of followers wait", n)
+	}
 }

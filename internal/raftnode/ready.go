@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -8,7 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// handleReady lets raft's pending work happen; false: there was none.
+// handleReady lets raft's pending work happen; false: there was none. What goes to
+// other members waits for send.
 func (l *loop[R]) handleReady() bool {
 	worked := false
 	for l.rn.HasReady() {
@@ -30,18 +32,48 @@ func (l *loop[R]) handleReady() bool {
 				l.out = append(l.out, m)
 			}
 		}
-		if len(l.out) > 0 {
-			l.tr.Send(l.out)
-			clear(l.out)
-			l.out = l.out[:0]
-		}
 		for _, state := range rd.ReadStates {
-			if readers := l.reads.answered(state); readers != nil {
+			readers, peers := l.reads.answered(state)
+			if len(readers) > 0 {
 				l.n.applied.await(state.Index, readers)
+			}
+			for _, m := range peers {
+				l.out = append(l.out, &raftpb.Message{
+					Type: new(raftpb.MsgReadIndexResp), From: m.To, To: m.From, Term: new(l.view.term),
+					Index: new(state.Index), Entries: m.GetEntries(),
+				})
 			}
 		}
 	}
 	return worked
+}
+
+// send passes on what a turn has for other members, at its end: when one batch is
+// committed and the next begins, raft tells followers of the one and sends them the
+// other, which tells them too. Two messages, and two answers, where one does.
+func (l *loop[R]) send() {
+	if len(l.out) == 0 {
+		return
+	}
+	kept := l.out[:0]
+	for i, m := range l.out {
+		if !overtaken(m, l.out[i+1:]) {
+			kept = append(kept, m)
+		}
+	}
+	l.tr.Send(kept)
+	clear(l.out)
+	l.out = l.out[:0]
+}
+
+// overtaken reports that a message does nothing but tell of a commit index, which one
+// of those behind it tells as well. To leave it out is as if it had been lost just
+// before a newer one arrives.
+func overtaken(m *raftpb.Message, behind []*raftpb.Message) bool {
+	return m.GetType() == raftpb.MsgApp && len(m.GetEntries()) == 0 && slices.ContainsFunc(behind, func(b *raftpb.Message) bool {
+		return b.GetType() == raftpb.MsgApp && b.GetTo() == m.GetTo() && b.GetTerm() == m.GetTerm() &&
+			b.GetCommit() >= m.GetCommit() && b.GetIndex() >= m.GetIndex()
+	})
 }
 
 // repeats reports a MsgApp that was sent a moment ago. While raft probes how far

@@ -17,6 +17,10 @@ func TestSnapshotNamesItsVoters(t *testing.T) {
 		_, err := n.Propose(ctx, []byte("x"))
 		must(t, err)
 	}
+	for n.snapshotIndex.Load() == 0 {
+		_, err := n.Propose(ctx, []byte("x")) // until the goroutine that writes it has had its turn
+		must(t, err)
+	}
 	must(t, stop())
 	index := n.snapshotIndex.Load()
 	snap, err := n.mem.Snapshot()

@@ -9,19 +9,21 @@ import (
 	"time"
 )
 
-// callConn is the caller's end of one forward connection. Callers queue, one
-// goroutine writes what waits, one reads replies.
+// callConn is the caller's end of one forward connection. Callers queue and write,
+// one goroutine writes what they leave to it, one reads replies.
 type callConn struct {
-	p    *peer
-	l    *link
-	wake chan struct{} // holds one token when there may be something to write
+	p   *peer
+	l   *link
+	out sender
 
-	mu      sync.Mutex
-	nextID  uint64
-	queue   []*call // not encoded yet
-	queued  int     // bytes
-	waiting map[uint64]*call
-	dead    bool // no call is accepted any more
+	last []*call // of the newest frame; owned by whoever asks for the next
+
+	mu     sync.Mutex
+	nextID uint64
+	queue  []*call          // not encoded yet
+	queued int              // bytes
+	calls  map[uint64]*call // without an end
+	dead   bool             // no call is accepted any more
 }
 
 // call is one request. Everything but done is guarded by the mu of its
@@ -36,8 +38,13 @@ type call struct {
 	done    chan struct{}
 }
 
+// size is what a call takes of a frame, as long as it is not encoded.
+func (cl *call) size() int { return len(cl.req) + maxCallOverhead }
+
 func newCallConn(p *peer, l *link) *callConn {
-	return &callConn{p: p, l: l, wake: make(chan struct{}, 1), waiting: make(map[uint64]*call)}
+	c := &callConn{p: p, l: l, calls: make(map[uint64]*call)}
+	c.out = newSender(c)
+	return c
 }
 
 // call queues a request and waits for its end.
@@ -50,6 +57,7 @@ func (c *callConn) call(ctx context.Context, req []byte) ([]byte, bool, error) {
 	if err := c.enqueue(cl); err != nil {
 		return nil, false, err
 	}
+	c.out.flush()
 	select {
 	case <-cl.done:
 	case <-ctx.Done():
@@ -64,18 +72,14 @@ func (c *callConn) enqueue(cl *call) error {
 	if c.dead {
 		return ErrUnreachable
 	}
-	if len(c.queue) > 0 && c.queued+len(cl.req) > c.p.t.cfg.ForwardQueueBytes {
+	if len(c.queue) > 0 && c.queued+cl.size() > c.p.t.cfg.ForwardQueueBytes {
 		return ErrOverloaded
 	}
 	c.nextID++
 	cl.id = c.nextID
 	c.queue = append(c.queue, cl)
-	c.queued += len(cl.req)
-	c.waiting[cl.id] = cl
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.queued += cl.size()
+	c.calls[cl.id] = cl
 	return nil
 }
 
@@ -84,20 +88,20 @@ func (c *callConn) enqueue(cl *call) error {
 func (c *callConn) abandon(cl *call, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting[cl.id] != cl {
+	if c.calls[cl.id] != cl {
 		return
 	}
 	if !cl.sent {
 		if i := slices.Index(c.queue, cl); i >= 0 {
 			c.queue = slices.Delete(c.queue, i, i+1)
-			c.queued -= len(cl.req)
+			c.queued -= cl.size()
 		}
 	}
 	c.endLocked(cl, nil, err)
 }
 
 func (c *callConn) endLocked(cl *call, reply []byte, err error) {
-	delete(c.waiting, cl.id)
+	delete(c.calls, cl.id)
 	cl.reply, cl.err = reply, err
 	close(cl.done)
 }
@@ -111,8 +115,11 @@ func (c *callConn) run(br *bufio.Reader) error {
 		defer close(gone)
 		readErr = c.read(br)
 	})
-	err := c.write(gone)
+	err := c.out.run(c.l, c.p.t.cfg.keepalive(), gone)
 	c.l.Close()
+	if c.out.disconnect() {
+		c.unsend(c.last)
+	}
 	wg.Wait()
 	if err == nil {
 		err = readErr
@@ -120,62 +127,41 @@ func (c *callConn) run(br *bufio.Reader) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dead = true
-	for _, cl := range c.waiting {
+	for _, cl := range c.calls {
 		c.endLocked(cl, nil, fmt.Errorf("%w: %v", ErrLost, err))
 	}
 	return err
 }
 
-// write is the write side. It returns nil when the read side has ended.
-func (c *callConn) write(gone <-chan struct{}) error {
-	tick := time.NewTicker(c.p.t.cfg.keepalive())
-	defer tick.Stop()
-	var buf []byte
-	for {
-		select {
-		case <-c.wake:
-		case <-tick.C:
-			if _, err := c.l.Write(emptyFrame); err != nil {
-				return err
-			}
-		case <-gone:
-			return nil
-		}
-		for {
-			frame, calls := c.encode(buf)
-			if len(calls) == 0 {
-				break
-			}
-			buf = frame
-			if n, err := c.l.Write(frame); err != nil {
-				if n == 0 {
-					c.unsend(calls)
-				}
-				return err
-			}
-			c.p.counters.sent(0, len(frame))
-		}
-	}
+// waiting implements source.
+func (c *callConn) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued
 }
 
-// encode moves as many calls as belong into one frame from the queue to buf.
-// From here on they count as sent.
-func (c *callConn) encode(buf []byte) (frame []byte, calls []*call) {
-	frame = beginFrame(buf)
+// next implements source: as many calls as belong into one frame. From here on they
+// count as sent.
+func (c *callConn) next(buf []byte) ([]byte, error) {
+	frame := beginFrame(buf)
 	c.mu.Lock()
 	n := 0
-	for n < len(c.queue) && (n == 0 || len(frame)+len(c.queue[n].req)+maxCallOverhead <= c.p.t.cfg.frameTarget()) {
+	for n < len(c.queue) && (n == 0 || len(frame)+c.queue[n].size() <= c.p.t.cfg.frameTarget()) {
 		cl := c.queue[n]
 		frame = appendRequest(frame, request{cl.id, cl.timeout, cl.req})
-		c.queued -= len(cl.req)
+		c.queued -= cl.size()
 		cl.req, cl.sent = nil, true
 		n++
 	}
-	calls = slices.Clone(c.queue[:n])
+	c.last = append(c.last[:0], c.queue[:n]...)
 	c.queue = slices.Delete(c.queue, 0, n)
 	c.mu.Unlock()
+	if n == 0 {
+		return nil, nil
+	}
 	sealFrame(frame)
-	return frame, calls
+	c.p.counters.sent(0, len(frame))
+	return frame, nil
 }
 
 // unsend takes back calls of a frame of which not one byte was written.
@@ -183,7 +169,7 @@ func (c *callConn) unsend(calls []*call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, cl := range calls {
-		if c.waiting[cl.id] == cl {
+		if c.calls[cl.id] == cl {
 			cl.sent = false
 		}
 	}
@@ -217,7 +203,7 @@ func (c *callConn) read(br *bufio.Reader) error {
 func (c *callConn) settle(r reply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cl := c.waiting[r.id]
+	cl := c.calls[r.id]
 	switch {
 	case cl == nil:
 	case !cl.sent:

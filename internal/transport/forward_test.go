@@ -238,8 +238,8 @@ func TestForwardQueue(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	if len(c.queue) != 0 || c.queued != 0 || len(c.waiting) != 0 {
-		t.Errorf("left behind: %d calls, %d bytes, %d waiting", len(c.queue), c.queued, len(c.waiting))
+	if len(c.queue) != 0 || c.queued != 0 || len(c.calls) != 0 {
+		t.Errorf("left behind: %d calls, %d bytes, %d waiting", len(c.queue), c.queued, len(c.calls))
 	}
 }
 

@@ -9,30 +9,31 @@ import (
 )
 
 // callServer is the answering end of one forward connection. The HTTP
-// handler's goroutine reads, one goroutine per request handles, one writes
-// replies.
+// handler's goroutine reads, one goroutine per request handles and writes the
+// reply, one writes what these leave to it.
 type callServer struct {
 	in   *inbound
 	wg   sync.WaitGroup // the handlers
-	wake chan struct{}  // holds one token when there may be something to write
-	room chan struct{}  // holds one token per request until its reply is written
+	room chan struct{}  // holds one token per request until its reply is in a frame
+	out  sender
 
-	mu    sync.Mutex
-	queue []reply
+	mu     sync.Mutex
+	queue  []reply
+	queued int // bytes
 }
 
 // serveCalls runs until the connection is lost, and returns why it was.
 func (in *inbound) serveCalls(ctx context.Context, br *bufio.Reader) error {
 	s := &callServer{
 		in:   in,
-		wake: make(chan struct{}, 1),
 		room: make(chan struct{}, in.t.cfg.MaxForwards),
 	}
+	s.out = newSender(s)
 	// What is in progress ends with the connection: nobody waits for it.
 	ctx, cancel := context.WithCancel(ctx)
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		s.write(ctx)
+		_ = s.out.run(in.l, in.t.cfg.keepalive(), ctx.Done()) // the read side tells why it is lost
 		in.l.Close()
 		cancel()
 	})
@@ -94,55 +95,36 @@ func (s *callServer) handle(ctx context.Context, arrived time.Time, r request) {
 	}
 	s.mu.Lock()
 	s.queue = append(s.queue, out)
+	s.queued += len(out.payload) + maxCallOverhead
 	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.out.flush()
 }
 
-// write owns the write side of the connection until ctx ends.
-func (s *callServer) write(ctx context.Context) {
-	tick := time.NewTicker(s.in.t.cfg.keepalive())
-	defer tick.Stop()
-	var buf []byte
-	for {
-		select {
-		case <-s.wake:
-		case <-tick.C:
-			if _, err := s.in.l.Write(emptyFrame); err != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-		for {
-			frame, n := s.encode(buf)
-			if n == 0 {
-				break
-			}
-			buf = frame
-			if _, err := s.in.l.Write(frame); err != nil {
-				return
-			}
-			s.in.counters.sent(0, len(frame))
-			for range n {
-				<-s.room
-			}
-		}
-	}
+// waiting implements source.
+func (s *callServer) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queued
 }
 
-// encode moves as many replies as belong into one frame from the queue to buf.
-func (s *callServer) encode(buf []byte) (frame []byte, n int) {
-	frame = beginFrame(buf)
+// next implements source: as many replies as belong into one frame.
+func (s *callServer) next(buf []byte) ([]byte, error) {
+	frame, n := beginFrame(buf), 0
 	s.mu.Lock()
 	for n < len(s.queue) && (n == 0 || len(frame)+len(s.queue[n].payload)+maxCallOverhead <= s.in.t.cfg.frameTarget()) {
 		frame = appendReply(frame, s.queue[n])
+		s.queued -= len(s.queue[n].payload) + maxCallOverhead
 		n++
 	}
 	s.queue = slices.Delete(s.queue, 0, n)
 	s.mu.Unlock()
+	for range n {
+		<-s.room
+	}
+	if n == 0 {
+		return nil, nil
+	}
 	sealFrame(frame)
-	return frame, n
+	s.in.counters.sent(0, len(frame))
+	return frame, nil
 }

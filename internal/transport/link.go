@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type link struct {
 
 	readBy  time.Time // owned by the reader
 	writeBy time.Time // owned by the writer
+	now     nowWriter // owned by the writer
 }
 
 // writeStep is what must get into the socket's buffer within one timeout.
@@ -24,11 +26,13 @@ const writeStep = 64 << 10
 
 // newLink closes conn when ctx ends.
 func newLink(ctx context.Context, conn net.Conn, timeout time.Duration) *link {
-	return &link{
+	l := &link{
 		conn:    conn,
 		timeout: timeout,
 		stop:    context.AfterFunc(ctx, func() { conn.Close() }),
 	}
+	l.now.init(conn)
+	return l
 }
 
 // Close may be called twice, and by anyone.
@@ -66,6 +70,47 @@ func (l *link) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// WriteNow writes what the connection takes at once, and returns how much that was:
+// nothing, if it is not known how to write to it without waiting, or its deadline is
+// over. What is wrong with the connection, the next Write tells.
+func (l *link) WriteNow(p []byte) int { return l.now.write(p) }
+
+// nowWriter writes to a socket without waiting for it.
+type nowWriter struct {
+	raw     syscall.RawConn // nil: there is no socket, or somebody stands in front of it
+	attempt func(fd uintptr) bool
+	p       []byte
+	n       int
+}
+
+func (w *nowWriter) init(conn net.Conn) {
+	sc, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return
+	}
+	w.raw = raw
+	w.attempt = func(fd uintptr) bool {
+		w.n, _ = writeNow(fd, w.p)
+		return true // whatever came of it: not to wait
+	}
+}
+
+func (w *nowWriter) write(p []byte) int {
+	if w.raw == nil {
+		return 0
+	}
+	w.p, w.n = p, 0
+	err := w.raw.Write(w.attempt)
+	if w.p = nil; err != nil {
+		return 0
+	}
+	return max(w.n, 0)
 }
 
 // keepalives writes an empty frame every so often, until stop is called. It

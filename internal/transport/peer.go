@@ -37,8 +37,8 @@ func newPeer(run context.Context, t *Transport, recv Receiver, id uint64, addr s
 	p := &peer{t: t, id: id, url: addr, recv: recv, run: run}
 	p.base, p.urlErr = parsePeerURL(addr)
 	p.ctx, p.cancel = context.WithCancel(run)
-	p.appends = &stream{p: p, name: kindAppend, q: newQueue(t.cfg.AppendQueueBytes)}
-	p.control = &stream{p: p, name: kindControl, q: newQueue(t.cfg.ControlQueueBytes)}
+	p.appends = newStream(p, kindAppend, t.cfg.AppendQueueBytes)
+	p.control = newStream(p, kindControl, t.cfg.ControlQueueBytes)
 	p.forward = newForwarder(p)
 	p.snapshot = snapshotSender{p: p, retry: backoff{min: t.cfg.RetryMin, max: t.cfg.RetryRefused}}
 	return p

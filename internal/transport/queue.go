@@ -9,8 +9,7 @@ import (
 // queue holds what waits for one stream. Many put, one takes all of it at
 // once; nobody ever waits for room.
 type queue struct {
-	limit int           // bytes
-	wake  chan struct{} // holds one token when there may be something to take
+	limit int // bytes
 
 	mu    sync.Mutex
 	items []outgoing
@@ -18,7 +17,7 @@ type queue struct {
 }
 
 func newQueue(limit int) *queue {
-	return &queue{limit: limit, wake: make(chan struct{}, 1)}
+	return &queue{limit: limit}
 }
 
 // push adds a message of size bytes. If there is no room it drops all that
@@ -36,13 +35,11 @@ func (q *queue) push(m *pb.Message, size int) (dropped int) {
 	return 0
 }
 
-// signal wakes the taker. It is apart from push so that messages given
-// together are taken together.
-func (q *queue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+// waiting is how many bytes wait to be taken.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
 }
 
 // take returns all that waits and leaves spare, which it empties, in its place.

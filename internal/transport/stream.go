@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -18,10 +17,17 @@ type stream struct {
 	p    *peer
 	name string
 	q    *queue
+	out  sender
 
-	// owned by the sender
-	buf   []byte
-	spare []outgoing
+	// owned by whoever asks for the next frame
+	pending []outgoing // taken out of the queue
+	spare   []outgoing // what pending is part of
+}
+
+func newStream(p *peer, name string, limit int) *stream {
+	s := &stream{p: p, name: name, q: newQueue(limit)}
+	s.out = newSender(s)
+	return s
 }
 
 func (s *stream) kind() string { return s.name }
@@ -47,7 +53,8 @@ func (s *stream) put(m *pb.Message, size int) {
 // lost drops what waited for the connection: by the time there is another one,
 // raft has newer things to say.
 func (s *stream) lost(connected bool) {
-	dropped := s.q.drop()
+	dropped := s.q.drop() + len(s.pending)
+	s.pending = nil
 	s.p.counters.dropped.Add(uint64(dropped))
 	// While there is no connection each failed dial reports what piled up
 	// meanwhile; with nothing lost there is nothing to report.
@@ -67,8 +74,9 @@ func (s *stream) use(l *link, br *bufio.Reader) error {
 		defer close(gone)
 		remote = s.watch(br)
 	})
-	err := s.send(l, gone)
+	err := s.out.run(l, s.p.t.cfg.keepalive(), gone)
 	l.Close()
+	s.out.disconnect()
 	wg.Wait()
 	if err == nil {
 		err = remote
@@ -76,44 +84,25 @@ func (s *stream) use(l *link, br *bufio.Reader) error {
 	return err
 }
 
-// send is the write side. It returns nil when the read side has ended.
-func (s *stream) send(l *link, gone <-chan struct{}) error {
-	tick := time.NewTicker(s.p.t.cfg.keepalive())
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.q.wake:
-			batch := s.q.take(s.spare)
-			s.spare = batch
-			if err := s.write(l, batch); err != nil {
-				return err
-			}
-		case <-tick.C:
-			if _, err := l.Write(emptyFrame); err != nil {
-				return err
-			}
-		case <-gone:
-			return nil
-		}
-	}
-}
+// waiting implements source.
+func (s *stream) waiting() int { return s.q.waiting() }
 
-// write sends a batch in as few frames as it fits.
-func (s *stream) write(l *link, batch []outgoing) error {
-	for len(batch) > 0 {
-		frame, n, err := encodeBatch(s.buf, batch, s.p.t.cfg.frameTarget())
-		if err != nil {
-			return err
+// next implements source: as many messages as one frame holds.
+func (s *stream) next(buf []byte) ([]byte, error) {
+	if len(s.pending) == 0 {
+		s.pending = s.q.take(s.spare)
+		s.spare = s.pending
+		if len(s.pending) == 0 {
+			return nil, nil
 		}
-		s.buf = frame
-		if _, err := l.Write(frame); err != nil {
-			s.p.counters.dropped.Add(uint64(len(batch)))
-			return err
-		}
-		s.p.counters.sent(n, len(frame))
-		batch = batch[n:]
 	}
-	return nil
+	frame, n, err := encodeBatch(buf, s.pending, s.p.t.cfg.frameTarget())
+	if err != nil {
+		return nil, err
+	}
+	s.pending = s.pending[n:]
+	s.p.counters.sent(n, len(frame))
+	return frame, nil
 }
 
 // watch reads what the receiver sends back: keepalives, so that a dead link is

@@ -122,7 +122,7 @@ func (t *Transport) Send(msgs []*pb.Message) {
 	for _, m := range msgs {
 		if p := peers[m.GetTo()]; p != nil {
 			if s := p.stream(m); s != nil {
-				s.q.signal()
+				s.out.flush()
 			}
 		}
 	}

@@ -1,0 +1,226 @@
+package http1
+
+import (
+	"context"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server serves connections. Its methods are those of an http.Server.
+type Server struct {
+	// set by New
+	fallback *http.Server
+	handler  http.Handler
+	short    func(*http.Request) bool
+	handoff  *handoff
+
+	stopping atomic.Bool
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	listener net.Listener
+	closed   bool
+	wg       sync.WaitGroup // of connections; grows only while not closed
+}
+
+// New returns a server in front of fallback, with the same handler and limits. short
+// tells whether a request ends by itself soon: its context does not end when the
+// client hangs up. It must not keep the request. The fallback is this server's to
+// serve, to shut down and to close.
+func New(fallback *http.Server, short func(*http.Request) bool) *Server {
+	return &Server{
+		fallback: fallback, handler: fallback.Handler, short: short,
+		handoff: newHandoff(), conns: make(map[*conn]struct{}),
+	}
+}
+
+// Serve accepts connections on l, which it closes, until Shutdown or Close. It
+// always returns an error: http.ErrServerClosed after one of these.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.closed || s.listener != nil {
+		s.mu.Unlock()
+		_ = l.Close()
+		return http.ErrServerClosed
+	}
+	s.listener, s.handoff.addr = l, l.Addr()
+	s.mu.Unlock()
+	fallen := make(chan error, 1)
+	go func() { fallen <- s.fallback.Serve(s.handoff) }()
+	err := s.accept(l)
+	_ = l.Close()
+	if !s.stopping.Load() {
+		return err
+	}
+	s.wg.Wait() // each may still have to be handed over
+	_ = s.handoff.Close()
+	<-fallen
+	return http.ErrServerClosed
+}
+
+// accept starts a goroutine for each connection.
+func (s *Server) accept(l net.Listener) error {
+	pause := time.Duration(0)
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if ne, ok := err.(net.Error); !ok || !ne.Temporary() || s.stopping.Load() { //nolint:staticcheck // as net/http does
+				return err
+			}
+			// Out of descriptors, for example: as net/http does.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.logf("http1: accept: %v; again in %v", err, pause)
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		if tcp, ok := c.(*net.TCPConn); !ok {
+			s.handoff.give(c)
+		} else if !s.begin(newConn(s, tcp)) {
+			_ = c.Close()
+		}
+	}
+}
+
+// begin serves a connection; false: it is too late for that.
+func (s *Server) begin(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.wg.Go(c.serve)
+	return true
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// handOver gives a connection to net/http; false: it serves no more.
+func (s *Server) handOver(tcp *net.TCPConn, rest []byte) bool {
+	if tcp.SetDeadline(time.Time{}) != nil {
+		return false
+	}
+	return s.handoff.give(&handed{tcp, append([]byte(nil), rest...)})
+}
+
+// SilentPatience is how long a connection that has sent nothing yet may still begin
+// a request once Shutdown has begun. Clients open some ahead of need.
+const SilentPatience = 250 * time.Millisecond
+
+// shutdownPoll is how often Shutdown looks whether the last connection has ended.
+const shutdownPoll = 5 * time.Millisecond
+
+// Shutdown stops to accept, ends connections as they become idle, and returns when
+// there are none left, or with ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
+	s.fallback.SetKeepAlivesEnabled(false) // the same for what is handed over
+	began := time.Now()
+	tick := time.NewTicker(shutdownPoll)
+	defer tick.Stop()
+	for !s.endIdle(time.Since(began) >= SilentPatience) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	// Nothing is handed over any more.
+	return s.fallback.Shutdown(ctx)
+}
+
+// Close ends all connections, whatever they are doing.
+func (s *Server) Close() error {
+	s.stop()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.state.Store(ended)
+		_ = c.tcp.Close()
+	}
+	s.mu.Unlock()
+	err := s.fallback.Close()
+	_ = s.handoff.Close()
+	return err
+}
+
+// stop ends the accepting.
+func (s *Server) stop() {
+	s.stopping.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+}
+
+// endIdle ends the connections that wait for a request, and tells whether there are
+// none left.
+func (s *Server) endIdle(silentToo bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.state.CompareAndSwap(idle, ended) || silentToo && c.state.CompareAndSwap(fresh, ended) {
+			_ = c.tcp.Close()
+		}
+	}
+	return len(s.conns) == 0
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.fallback.ErrorLog != nil {
+		s.fallback.ErrorLog.Printf(format, args...)
+	} else {
+		log.Printf(format, args...)
+	}
+}
+
+// handoff is the listener of the net/http server: what it accepts is handed over.
+type handoff struct {
+	addr  net.Addr
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newHandoff() *handoff {
+	return &handoff{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// give waits until the connection is accepted; false: it is closed instead.
+func (h *handoff) give(c net.Conn) bool {
+	select {
+	case h.conns <- c:
+		return true
+	case <-h.done:
+		_ = c.Close()
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (h *handoff) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handoff) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *handoff) Addr() net.Addr { return h.addr }
