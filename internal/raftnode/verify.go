@@ -19,8 +19,10 @@ type Verification struct {
 	At     time.Time         // when this member heard of it
 	Hashes map[uint64]uint64 // of the members' states, by id
 	// Missing members had not told their hash in time. Diverged ones hold another
-	// state than the majority of the voters, or, where there is none, than the
-	// leader; or found damage in their memory, and then have no hash.
+	// state than the majority of the voters that told, or, where there is none, than
+	// the leader; or, where that has none, than most voters; or found damage in their
+	// memory, and then have no hash. Without the hash of a single voter nobody is
+	// said to hold another state: learners may have told what they have, and no more.
 	Missing, Diverged []uint64
 }
 
@@ -48,6 +50,10 @@ type verifier struct {
 
 	// owned by guard
 	reported struct{ index, to, term uint64 } // last report that the leader has taken
+	lead     struct {                         // the last time that this member led
+		term  uint64
+		since time.Time // by guard's reckoning
+	}
 	again    time.Time                        // when a verdict may be proposed again
 	reseedAt time.Time                        // when this member may ask for another's state again
 }
