@@ -54,8 +54,8 @@ type verifier struct {
 		term  uint64
 		since time.Time // by guard's reckoning
 	}
-	again    time.Time                        // when a verdict may be proposed again
-	reseedAt time.Time                        // when this member may ask for another's state again
+	again    time.Time // when a verdict may be proposed again
+	reseedAt time.Time // when this member may ask for another's state again
 }
 
 // round is a check that has no verdict yet. Another check in that time is part of
