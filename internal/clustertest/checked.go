@@ -48,6 +48,23 @@ func (m *Member) Flip(key string) bool {
 	return true
 }
 
+// Unflip undoes the last Flip of a key: the fault was of the moment.
+func (m *Member) Unflip(key string) {
+	m.mu.Lock()
+	s := m.checked
+	m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it, ok := s.Get([]byte(key))
+	if !ok || s.flips == 0 || !s.altered {
+		panic(fmt.Sprintf("member %d: no bit of %q is flipped", m.ID, key))
+	}
+	s.flips--
+	flipBit(&it.Value[0], s.flips%8)
+	s.altered = false
+	s.Revision() // as in Flip
+}
+
 // flipBit is what a faulty memory does: it waits for nobody, and the race
 // detector is not to see it.
 //

@@ -89,12 +89,19 @@
 //     hears of it again.
 //  4. The leader proposes the verdict when all have reported, or all that answer
 //     have and an election timeout has passed, or two thirds of VerifyEvery, or
-//     twice the time that its own scan took if that is longer.
-//     The majority of the voters that reported is right, without one the leader.
-//     It is an entry, so that all hear of it, and a member that starts later too.
+//     twice the time that its own scan took if that is longer; and a new leader not
+//     before an election timeout, which the others need to tell it. What it has found
+//     itself is always in it.
+//     The majority of the voters that reported is right, without one the leader;
+//     without a hash of the leader's what most voters have. Unless most of the
+//     voters have reported, and one of them a hash, nobody is wrong. It is an entry,
+//     so that all hear of it, and a member that starts later too.
 //
 // A member that differs says so (Diverged, Ready): it must not serve. It gives up
-// leadership, answers no forwarded commands, takes no snapshots and offers none.
+// leadership, answers no forwarded commands, takes no snapshots and offers none. A
+// leader that finds nobody to take over goes on with comparisons: one in which the
+// member is like the others ends all this, so that sound members that were taken for
+// wrong, most of them even, serve again by themselves.
 //
 //  5. It asks the leader for its state, and the leader proposes an entry for that.
 //  6. At this entry the leader freezes its state and writes it to a file; the

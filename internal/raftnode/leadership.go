@@ -122,6 +122,14 @@ func (l *loop[R]) startTransfer(to uint64) {
 	}
 }
 
+// withdrawTransfer makes raft take proposals again at once, and not after an election
+// timeout: that is what a transfer from the leader to itself does.
+func (l *loop[R]) withdrawTransfer() {
+	if l.leading() && l.rn.BasicStatus().LeadTransferee != raft.None {
+		l.rn.TransferLeader(l.n.cfg.Member)
+	}
+}
+
 // successor is the voter besides this one that has most of the log, among those
 // that suit.
 func (l *loop[R]) successor(suits func(id uint64) bool) (to uint64) {

@@ -19,8 +19,10 @@ type Verification struct {
 	At     time.Time         // when this member heard of it
 	Hashes map[uint64]uint64 // of the members' states, by id
 	// Missing members had not told their hash in time. Diverged ones hold another
-	// state than the majority of the voters, or, where there is none, than the
-	// leader; or found damage in their memory, and then have no hash.
+	// state than the majority of the voters that told, or, where there is none, than
+	// the leader; or, where that has none, than most voters; or found damage in their
+	// memory, and then have no hash. Unless most of the voters have told what they
+	// found, and one of them has a hash, nobody is said to hold another state.
 	Missing, Diverged []uint64
 }
 
@@ -48,8 +50,12 @@ type verifier struct {
 
 	// owned by guard
 	reported struct{ index, to, term uint64 } // last report that the leader has taken
-	again    time.Time                        // when a verdict may be proposed again
-	reseedAt time.Time                        // when this member may ask for another's state again
+	lead     struct {                         // the last time that this member led
+		term  uint64
+		since time.Time // by guard's reckoning
+	}
+	again    time.Time // when a verdict may be proposed again
+	reseedAt time.Time // when this member may ask for another's state again
 }
 
 // round is a check that has no verdict yet. Another check in that time is part of

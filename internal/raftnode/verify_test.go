@@ -46,6 +46,15 @@ func TestVerdict(t *testing.T) {
 		{"the leader is missing", members(3, 0), 1, reports{2: hash(5), 3: hash(5)}, 5, nil, []uint64{1}},
 		{"all are damaged", members(2, 0), 1, reports{1: bad, 2: bad}, 0, []uint64{1, 2}, nil},
 		{"a stranger", members(1, 0), 1, reports{1: hash(5), 9: hash(6)}, 5, nil, nil},
+		{"a learner alone", members(3, 1), 1, reports{4: hash(5)}, 0, nil, []uint64{1, 2, 3}},
+		{"learners alone, that differ", members(1, 2), 1, reports{2: hash(5), 3: hash(6)}, 0, nil, []uint64{1}},
+		{"a learner, all voters are damaged", members(2, 1), 1, reports{1: bad, 2: bad, 3: hash(5)}, 0, []uint64{1, 2}, nil},
+		{"a learner and a voter", members(1, 1), 1, reports{1: hash(5), 2: hash(6)}, 5, []uint64{2}, nil},
+		{"one voter of three", members(3, 1), 1, reports{2: hash(5), 4: hash(6)}, 0, nil, []uint64{1, 3}},
+		{"two voters of four", members(4, 0), 1, reports{1: hash(5), 2: hash(6)}, 0, nil, []uint64{3, 4}},
+		{"one voter of three, damaged", members(3, 0), 1, reports{2: bad}, 0, []uint64{2}, []uint64{1, 3}},
+		{"all states are empty", members(2, 0), 1, reports{1: hash(0), 2: hash(0)}, 0, nil, nil},
+		{"an empty state is wrong", members(3, 0), 1, reports{1: hash(0), 2: hash(5), 3: hash(5)}, 5, []uint64{1}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := newVerdict(7, c.leader, c.members, c.reports)
@@ -84,6 +93,9 @@ func TestJudge(t *testing.T) {
 		{"is alike again", scanned(40, 5), 0, true, verdict{Index: 40, Hash: 5, Hashes: map[uint64]uint64{1: 5, self: 5}}, false},
 		{"was alike in an earlier life", nil, 0, true, verdict{Index: 40, Hash: 5, Hashes: map[uint64]uint64{1: 5, self: 5}}, true},
 		{"is missing", nil, 0, false, verdict{Index: 40, Hash: 5, Hashes: map[uint64]uint64{1: 5}, Missing: []uint64{self}}, false},
+		{"a learner alone was heard", scanned(40, 5), 0, false, verdict{Index: 40, Hashes: map[uint64]uint64{4: 5}, Missing: []uint64{1, 2, self}}, false},
+		{"a learner alone was heard, in an earlier life", nil, 0, false, verdict{Index: 40, Hashes: map[uint64]uint64{self: 5}, Missing: []uint64{1, 2}}, false},
+		{"nobody has a hash to be alike", scanned(40, 5), 0, true, verdict{Index: 40, Hashes: map[uint64]uint64{4: 5}, Missing: []uint64{1, 2, self}}, true},
 		{"another is damaged", nil, 0, false, verdict{Index: 40, Hash: 5, Hashes: map[uint64]uint64{self: 5}, Damaged: []uint64{1}}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -178,7 +190,6 @@ func TestLongScans(t *testing.T) {
 	}
 	n.scanned(s, func(func() error) (uint64, error) { return 5, nil })
 	s.took = time.Hour
-	must(t, n.takeReport(n.cfg.Member, hashReport{Index: 40, Hash: 5}))
 	if due(110 * time.Minute) {
 		t.Error("the other member had no time for a scan as long as the leader's")
 	}
@@ -192,6 +203,32 @@ func TestLongScans(t *testing.T) {
 	must(t, n.takeReport(1, hashReport{Index: 40, Hash: 5}))
 	if !due(time.Second) {
 		t.Error("the leader waits although it has all hashes")
+	}
+}
+
+// TestLeaderHearsItself: a verdict has the leader's own hash, whatever comes first, and
+// a new leader waits until the others have had time to tell it theirs.
+func TestLeaderHearsItself(t *testing.T) {
+	n, err := New(singleConfig(), newTestMachine(), nil)
+	must(t, err)
+	n.members.Store(&membership{Members: map[uint64]Member{1: {ID: 1}, 2: {ID: 2, Learner: true}, n.cfg.Member: {ID: n.cfg.Member}}})
+	n.view.Store(&view{leader: n.cfg.Member})
+	n.commit.Store(40)
+	_, s := n.verifier.begin(40, n.verdictPatience())
+	n.scanned(s, func(func() error) (uint64, error) { return 5, nil })
+	must(t, n.takeReport(2, hashReport{Index: 40, Hash: 5}))
+	late := n.verifier.round.began.Add(n.verdictPatience())
+	answering := func([]uint64) bool { return true }
+	if d, due := n.due(late, answering); !due || d.Hashes[n.cfg.Member] != 5 || !slices.Equal(d.Missing, []uint64{1}) {
+		t.Errorf("%+v, due %v", d, due)
+	}
+	n.verifier.lead.since = late.Add(time.Millisecond - n.electionTimeout())
+	if d, due := n.due(late, answering); due {
+		t.Errorf("a new leader judges before it can have heard of all: %+v", d)
+	}
+	must(t, n.takeReport(1, hashReport{Index: 40, Hash: 5}))
+	if d, due := n.due(late, answering); !due || len(d.Missing) > 0 || len(d.diverged()) > 0 {
+		t.Errorf("with all hashes: %+v, due %v", d, due)
 	}
 }
 

@@ -22,20 +22,25 @@ func (n *Node[R]) guard(ctx context.Context) error {
 		case <-n.verifier.wake:
 		}
 		v := *n.view.Load()
-		if n.isSelf(v.leader) {
-			n.guardAsLeader(ctx)
-		}
-		if v.leader != raft.None {
+		switch {
+		case v.leader == raft.None:
+			continue
+		case n.isSelf(v.leader):
+			n.guardAsLeader(ctx, v.term)
+		default:
 			n.report(ctx, v)
-			n.recoverState(ctx, v)
 		}
+		n.recoverState(ctx, v)
 	}
 }
 
 // guardAsLeader begins a check when it is time for one, and ends it when all has
 // been said.
-func (n *Node[R]) guardAsLeader(ctx context.Context) {
+func (n *Node[R]) guardAsLeader(ctx context.Context, term uint64) {
 	v, now := &n.verifier, time.Now()
+	if v.lead.term != term {
+		v.lead.term, v.lead.since = term, now
+	}
 	every := n.cfg.VerifyEvery
 	if n.Diverged() != nil {
 		// Nobody can take over, or the log told of an earlier life: it may be well.
@@ -71,7 +76,8 @@ func (n *Node[R]) guardAsLeader(ctx context.Context) {
 }
 
 // report tells the leader the hash of this member's state, as long as there is
-// no verdict on it. A leader that was told is told again only by another.
+// no verdict on it. A leader that was told is told again only by another. A leader
+// itself tells nobody: due knows.
 func (n *Node[R]) report(ctx context.Context, to view) {
 	v := &n.verifier
 	v.mu.Lock()
@@ -80,23 +86,14 @@ func (n *Node[R]) report(ctx context.Context, to view) {
 		v.mu.Unlock()
 		return
 	}
-	r := hashReport{Index: s.index, Hash: s.hash}
-	if s.err != nil {
-		r.Hash, r.Error = 0, s.err.Error()
-	}
+	r := s.report()
 	v.mu.Unlock()
 	told := v.reported
 	told.index, told.to, told.term = r.Index, to.leader, to.term
 	if told == v.reported {
 		return
 	}
-	var err error
-	if n.isSelf(to.leader) {
-		err = n.takeReport(to.leader, r)
-	} else {
-		err = n.tell(ctx, to.leader, forwardReport, r)
-	}
-	if err == nil {
+	if n.tell(ctx, to.leader, forwardReport, r) == nil {
 		v.reported = told
 	}
 }
@@ -121,17 +118,25 @@ func (n *Node[R]) recoverState(ctx context.Context, to view) {
 		return
 	}
 	if n.isSelf(to.leader) {
-		n.verifier.reseedAt = now.Add(n.electionTimeout() / 2)
-		attempt, cancel := context.WithTimeout(ctx, n.electionTimeout())
-		defer cancel()
-		if err := n.TransferLeadership(attempt, raft.None); err != nil {
-			n.lg.Warn("leadership not handed over", zap.Error(err))
-		}
+		n.handOver(ctx)
+		n.verifier.reseedAt = time.Now().Add(n.electionTimeout() / 2)
 		return
 	}
 	n.verifier.reseedAt = now.Add(reseedRetry)
 	if err := n.tell(ctx, to.leader, forwardReseed, reseedRequest{Boot: n.boot}); err != nil {
 		n.lg.Info("the leader does not give its state yet", zap.Uint64("leader", to.leader), zap.Error(err))
 		n.verifier.reseedAt = now.Add(n.electionTimeout())
+	}
+}
+
+// handOver tries for an election timeout to get rid of leadership. raft takes no
+// proposals while a transfer is pending, and so no check and no verdict, which are what
+// can clear a member that is sound. What has come to nothing is withdrawn therefore.
+func (n *Node[R]) handOver(ctx context.Context) {
+	attempt, cancel := context.WithTimeout(ctx, n.electionTimeout())
+	defer cancel()
+	if err := n.TransferLeadership(attempt, raft.None); err != nil {
+		n.lg.Warn("leadership not handed over", zap.Error(err))
+		n.do(func(l *loop[R]) { l.withdrawTransfer() })
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -15,7 +16,7 @@ import (
 // the log.
 type verdict struct {
 	Index   uint64            `json:"index"`             // of the check
-	Hash    uint64            `json:"hash"`              // that states should have
+	Hash    uint64            `json:"hash"`              // that states should have; see decided
 	Hashes  map[uint64]uint64 `json:"hashes"`            // that they have
 	Damaged []uint64          `json:"damaged,omitempty"` // members that found damage in their memory
 	Missing []uint64          `json:"missing,omitempty"` // members without a report
@@ -24,11 +25,20 @@ type verdict struct {
 // newVerdict judges the reports to a check. What most of the voters' hashes say
 // counts; if there is no majority among them, the leader's; and if that has
 // none, since its memory is damaged, the one that most have, of the lowest id.
+// Nothing is decided before most of the voters have told what they found: one that is
+// altered, and the first to be heard, must not condemn all others. Nor if none of them
+// has a hash: a learner's says which states differ, and not which of them is wrong.
+// A check later, more will have been heard.
 func newVerdict(index, leader uint64, members []Member, reports map[uint64]hashReport) verdict {
 	v := verdict{Index: index, Hashes: make(map[uint64]uint64)}
 	votes := make(map[uint64]int)
-	total := 0
+	total, voters, heard := 0, 0, 0
 	for _, mb := range members {
+		if _, ok := reports[mb.ID]; !mb.Learner {
+			if voters++; ok {
+				heard++
+			}
+		}
 		switch r, ok := reports[mb.ID]; {
 		case !ok:
 			v.Missing = append(v.Missing, mb.ID)
@@ -42,6 +52,9 @@ func newVerdict(index, leader uint64, members []Member, reports map[uint64]hashR
 			}
 		}
 	}
+	if 2*heard <= voters {
+		return v
+	}
 	best := 0
 	for _, mb := range members {
 		if hash, ok := v.Hashes[mb.ID]; ok && votes[hash] > best {
@@ -54,11 +67,24 @@ func newVerdict(index, leader uint64, members []Member, reports map[uint64]hashR
 	return v
 }
 
+// decided tells whether the verdict says which state is right: one that a member
+// has. One that does not has 0, which versions before this took for the right one:
+// such verdicts are in logs.
+func (v *verdict) decided() bool {
+	for _, hash := range v.Hashes {
+		if hash == v.Hash {
+			return true
+		}
+	}
+	return false
+}
+
 // diverged lists the members that hold a wrong state, by id.
 func (v *verdict) diverged() []uint64 {
 	out := slices.Clone(v.Damaged)
+	decided := v.decided()
 	for id, hash := range v.Hashes {
-		if hash != v.Hash {
+		if decided && hash != v.Hash {
 			out = append(out, id)
 		}
 	}
@@ -118,7 +144,7 @@ func (n *Node[R]) compareLocked(d *verdict) {
 		return
 	}
 	switch {
-	case !ok || len(d.Hashes) == 0:
+	case !ok || !d.decided():
 	case hash != d.Hash:
 		n.divergeLocked(fmt.Errorf("at log index %d its hash is %016x, the others' %016x", d.Index, hash, d.Hash))
 	case here && !v.scan.older && v.diverged.Swap(nil) != nil:
@@ -154,7 +180,9 @@ func (n *Node[R]) takeReport(from uint64, r hashReport) error {
 	return nil
 }
 
-// due says whether the round that is under way can end, and how.
+// due says whether the round that is under way can end, and how. What this member, the
+// leader, has found itself is always in it. A new leader first waits as long as the
+// others may need to hear of it and to tell it what they had told the one before.
 func (n *Node[R]) due(now time.Time, answering func([]uint64) bool) (verdict, bool) {
 	v := &n.verifier
 	v.mu.Lock()
@@ -162,10 +190,19 @@ func (n *Node[R]) due(now time.Time, answering func([]uint64) bool) (verdict, bo
 	if v.round.index == 0 {
 		return verdict{}, false
 	}
-	d := newVerdict(v.round.index, n.cfg.Member, n.Members(), v.reports[v.round.index])
+	reports := maps.Clone(v.reports[v.round.index])
+	if s := v.scan; s != nil && s.done && s.index == v.round.index {
+		if reports == nil {
+			reports = make(map[uint64]hashReport)
+		}
+		reports[n.cfg.Member] = s.report()
+	}
+	d := newVerdict(v.round.index, n.cfg.Member, n.Members(), reports)
 	waited := now.Sub(v.round.began)
 	switch {
 	case len(d.Missing) == 0:
+	case now.Sub(v.lead.since) < n.electionTimeout():
+		return verdict{}, false
 	case waited >= n.patienceLocked():
 	case waited >= n.electionTimeout() && !answering(d.Missing):
 		// None of those that are missing is there.

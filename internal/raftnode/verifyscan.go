@@ -39,6 +39,14 @@ type hashReport struct {
 	Error string `json:"error,omitempty"` // instead of a hash: its memory is damaged
 }
 
+// report is what is told of a scan that is done. verifier.mu is held.
+func (s *scan) report() hashReport {
+	if s.err != nil {
+		return hashReport{Index: s.index, Error: s.err.Error()}
+	}
+	return hashReport{Index: s.index, Hash: s.hash}
+}
+
 // check freezes the state for a scan, unless the last one still runs: then this
 // member leaves the check out.
 func (a *applier[R]) check(e *raftpb.Entry, id entryID) {

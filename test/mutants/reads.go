@@ -18,6 +18,14 @@ var reads = []Mutant{
 		Checks: []Check{unit("raftnode", "TestReadRounds"), scripted("TestReadsAfterLateConfirmations"), simulation()},
 	},
 	{
+		Name:   "peer-joins-round-under-way",
+		Breaks: "a follower's reads are answered from a round of the leader's that began before them, with an index that may be older than what its clients have been told",
+		Edits: []Edit{{"internal/raftnode/reads.go",
+			"\t\tr.openPeers = append(r.openPeers, m)\n",
+			"\t\tif r.served() {\n\t\t\tr.ofPeers = append(r.ofPeers, m)\n\t\t} else {\n\t\t\tr.openPeers = append(r.openPeers, m)\n\t\t}\n"}},
+		Checks: []Check{unit("raftnode", "TestPeersJoinRounds"), simulation()},
+	},
+	{
 		Name:   "read-before-applied",
 		Breaks: "a read is served as soon as its index is confirmed, although the member has not applied so far",
 		Edits: []Edit{{"internal/raftnode/reads.go",

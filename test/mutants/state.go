@@ -1,6 +1,7 @@
 package main
 
-// state is about what the state machine does with an entry, and about time.
+// state is about what the state machine does with an entry, about time, and about
+// comparing what has come of it.
 var state = []Mutant{
 	{
 		Name:   "clock-in-apply",
@@ -47,5 +48,34 @@ var state = []Mutant{
 			{"internal/kvstore/apply.go", "\tif index <= s.index {\n", "\tif index == 0 {\n"},
 		},
 		Checks: []Check{unit("kvstore", "TestApplyRefusesEntriesTwice"), simulation()},
+	},
+	{
+		Name:   "no-hash-condemns",
+		Breaks: "where no voter's hash was heard, the right one is 0, which no member has: all are found to hold a wrong state",
+		Edits: []Edit{{"internal/raftnode/verifyround.go",
+			"\tfor _, hash := range v.Hashes {\n\t\tif hash == v.Hash {\n\t\t\treturn true\n\t\t}\n\t}\n\treturn false\n",
+			"\treturn len(v.Hashes) > 0\n"}},
+		Checks: []Check{unit("raftnode", "TestVerdict TestJudge")},
+	},
+	{
+		Name:   "minority-condemns",
+		Breaks: "the first voter that is heard decides which state is right, though most have not been heard",
+		Edits: []Edit{{"internal/raftnode/verifyround.go",
+			"\tif 2*heard <= voters {\n\t\treturn v\n\t}\n", "\t_, _ = heard, voters\n"}},
+		Checks: []Check{unit("raftnode", "TestVerdict")},
+	},
+	{
+		Name:   "new-leader-judges-early",
+		Breaks: "a new leader ends an old round before the others can have told it their hashes: they are compared with its own alone",
+		Edits: []Edit{{"internal/raftnode/verifyround.go",
+			"\tcase now.Sub(v.lead.since) < n.electionTimeout():\n\t\treturn verdict{}, false\n", ""}},
+		Checks: []Check{unit("raftnode", "TestLeaderHearsItself")},
+	},
+	{
+		Name:   "failed-transfer-stays",
+		Breaks: "a leader whose state is wrong and that cannot hand over keeps a transfer pending: no comparison is made that could clear anybody",
+		Edits: []Edit{{"internal/raftnode/verifyguard.go",
+			"\t\tn.do(func(l *loop[R]) { l.withdrawTransfer() })\n", ""}},
+		Checks: []Check{scripted("TestDivergedLeaderLeavesRoom")},
 	},
 }
