@@ -78,7 +78,8 @@ chaos-release: bin/chaos ## an hour of it, in twelve parts that are added up
 bin/chaos: build
 	$(GO) build -trimpath -o $@ ./test/chaos
 
-mutants: ## put real bugs back, one at a time, and show which tests catch each: a table, and bin/mutants.json
+# As root, power failures and chaos runs are tried too: e2fsprogs, xfsprogs, and what test/chaos/install-debian.sh installs.
+mutants: ## put real bugs back, one at a time, and show which tests catch each: a table, and bin/mutants.json; up to two hours
 	@mkdir -p $(dir $(BIN))
 	$(GO) run ./test/mutants -all -json $(dir $(BIN))mutants.json
 

@@ -51,7 +51,7 @@ func OpenDisk(dir string, lg *zap.Logger) (*Disk, error) {
 	if lg == nil {
 		lg = zap.NewNop()
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := mkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
 	d := &Disk{dir: dir, lg: lg, snaps: snap.New(lg, filepath.Join(dir, "snap"))}
@@ -168,15 +168,15 @@ func (d *Disk) HasLog() bool { return d.found != nil && d.found.last() > 0 }
 func (d *Disk) MarkRemoved() error {
 	id, _ := d.Identity()
 	text := fmt.Sprintf("member %d of cluster %016x; this directory can be deleted\n", id.Member, id.Cluster)
-	if err := os.WriteFile(d.path("removed"), []byte(text), 0o600); err != nil {
-		return err
-	}
-	return syncDir(d.dir)
+	return writeFileDurably(d.path("removed"), []byte(text))
 }
 
 // Load implements Storage.
 func (d *Disk) Load(id Identity) (*Recovered, error) {
 	rec, err := d.load(id)
+	if err == nil {
+		err = syncDir(d.path("wal")) // wal.Create leaves the name of the first segment to luck
+	}
 	if err != nil && !errors.Is(err, ErrDataDir) {
 		err = fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
@@ -225,7 +225,7 @@ func (d *Disk) create(id Identity) (*Recovered, error) {
 		return nil, err
 	}
 	d.found = &scannedWAL{identity: id}
-	return &Recovered{}, errors.Join(d.mark.create(), syncDir(d.dir))
+	return &Recovered{}, d.mark.create() // and with it the names of all that is in the directory
 }
 
 // recover picks the newest snapshot that the log confirms and the disk still
@@ -335,11 +335,3 @@ func (d *Disk) Close() error {
 }
 
 func (d *Disk) path(name string) string { return filepath.Join(d.dir, name) }
-
-func syncDir(dir string) error {
-	f, err := fileutil.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fileutil.Fsync(f), f.Close())
-}

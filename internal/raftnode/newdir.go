@@ -110,7 +110,7 @@ func makeDir(dir string, c *contents) (err error) {
 		}
 	}()
 	dir = filepath.Clean(dir)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+	if err := mkdirAll(filepath.Dir(dir)); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".unfinished-")

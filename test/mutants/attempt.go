@@ -5,87 +5,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// runLimit ends a run that does not end by itself.
-const runLimit = 2 * time.Minute
+// A run that does not end by itself is ended.
+const (
+	testLimit    = 8 * time.Minute // a hundred simulations on a busy machine
+	programLimit = 10 * time.Minute
+)
 
-// workshop builds trees, mutated or not, and runs tests of them.
-type workshop struct {
-	root string
-	dir  string // for what is built
-	log  io.Writer
-}
-
-// tree is the source with a mutant, or as it is.
-type tree struct {
-	name    string
-	dir     string
-	overlay string // "": the source as it is
-	built   map[string]string
-}
-
-// newTree prepares a mutant; nil is the source as it is.
-func (w *workshop) newTree(m *Mutant) (*tree, error) {
-	t := &tree{name: "unchanged", built: make(map[string]string)}
-	if m != nil {
-		t.name = m.Name
-	}
-	t.dir = filepath.Join(w.dir, t.name)
-	if err := os.Mkdir(t.dir, 0o755); err != nil {
-		return nil, err
-	}
-	if m == nil {
-		return t, nil
-	}
-	files, err := mutate(w.root, *m)
-	if err != nil {
-		return nil, err
-	}
-	t.overlay, err = overlay(w.root, t.dir, files)
-	return t, err
-}
-
-// build returns the binary of a package's tests, or of ./cmd/kvd, made of a tree.
-func (w *workshop) build(ctx context.Context, t *tree, pkg string, tests bool) (string, error) {
-	if file, ok := t.built[pkg]; ok {
-		return file, nil
-	}
-	file := filepath.Join(t.dir, filepath.Base(pkg)+".bin")
-	args := []string{"build", "-buildvcs=false"}
-	if tests {
-		args = []string{"test", "-c"}
-	}
-	if t.overlay != "" {
-		args = append(args, "-overlay", t.overlay)
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "-o", file, "./"+pkg)...)
-	cmd.Dir = w.root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s of the tree %s: %w\n%s", pkg, t.name, err, out)
-	}
-	t.built[pkg] = file
-	return file, nil
-}
-
-// attempt is one run of a check's tests.
+// attempt is one run of a check.
 type attempt struct {
 	verdict
-	took time.Duration
-	seed uint64 // of the simulation that failed, or the run's
+	Seconds float64 `json:"seconds"` // without building
+	Seed    uint64  `json:"seed"`    // of the simulation that failed, or the run's
 }
 
-// attempt runs a check's tests on a tree. seeds is how many simulations follow
-// one another at most, and more are arguments of the tests. The time does not count what it takes to build.
+// attempt runs a check on a tree. seeds is how many simulations follow one another
+// at most, and more are arguments of the tests.
 func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, seed, seeds uint64, more ...string) (attempt, error) {
+	if c.Layer.isProgram() {
+		return w.attemptProgram(ctx, t, unchanged, c, seed)
+	}
 	testsOf, env := t, os.Environ()
 	if c.Layer == Binary {
 		// The program has the bug; its tests are compiled once.
@@ -101,7 +49,7 @@ func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, see
 		return attempt{}, err
 	}
 	args := []string{
-		"-test.run=" + c.pattern(), "-test.timeout=" + runLimit.String(), "-test.failfast",
+		"-test.run=" + c.pattern(), "-test.timeout=" + testLimit.String(), "-test.failfast",
 		"-test.shuffle=" + strconv.FormatUint(seed, 10),
 	}
 	args = append(args, more...)
@@ -110,28 +58,73 @@ func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, see
 	}
 	cmd := exec.CommandContext(ctx, file, args...)
 	cmd.Dir, cmd.Env = filepath.Join(w.root, filepath.FromSlash(c.Package)), env
-	cmd.WaitDelay = 10 * time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	begin := time.Now()
-	err = cmd.Run()
-	a := attempt{took: time.Since(begin), seed: seed}
-	if ctx.Err() != nil {
-		return a, context.Cause(ctx)
-	}
-	exit := 0
+	out, exit, took, err := execute(ctx, cmd)
 	if err != nil {
-		failure, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			return a, fmt.Errorf("run %s: %w", file, err)
-		}
-		exit = failure.ExitCode()
+		return attempt{}, err
 	}
-	a.verdict = judge(out.String(), exit)
-	if c.Layer == Simulation && a.kind == failed {
-		a.seed = failedSeed(out.String(), seed)
+	a := attempt{verdict: judge(out, exit), Seconds: took.Seconds(), Seed: seed}
+	if c.Layer == Simulation && a.Kind == failed {
+		a.Seed = failedSeed(out, seed)
 	}
 	return a, nil
+}
+
+// attemptProgram runs a program of this module against kvd of the tree.
+func (w *workshop) attemptProgram(ctx context.Context, t, unchanged *tree, c Check, seed uint64) (attempt, error) {
+	kvd, err := w.build(ctx, t, "cmd/kvd", false)
+	if err != nil {
+		return attempt{}, err
+	}
+	file, err := w.build(ctx, unchanged, c.Package, false)
+	if err != nil {
+		return attempt{}, err
+	}
+	dir, err := os.MkdirTemp(t.dir, "run-")
+	if err != nil {
+		return attempt{}, err
+	}
+	defer os.RemoveAll(dir)
+	args := append(strings.Split(c.Tests, ", "), fmt.Sprintf("-seed=%d", seed))
+	if c.Layer == Chaos {
+		args = append(args, "-binary="+kvd, "-report="+dir)
+	} else {
+		args = append(args, "-kvd="+kvd)
+	}
+	limited, cancel := context.WithTimeout(ctx, programLimit)
+	defer cancel()
+	cmd := exec.CommandContext(limited, file, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it takes away what it has made
+	cmd.Dir = w.root
+	out, exit, took, err := execute(ctx, cmd)
+	if err != nil {
+		return attempt{}, err
+	}
+	a := attempt{verdict: judgeProgram(out, exit), Seconds: took.Seconds(), Seed: seed}
+	if limited.Err() != nil {
+		a.verdict = verdict{Kind: broken, Reason: "it did not end in time"}
+	}
+	return a, nil
+}
+
+// execute runs a command to its end, or until ctx is over, which is an error.
+func execute(ctx context.Context, cmd *exec.Cmd) (output string, exit int, took time.Duration, err error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 30 * time.Second
+	begin := time.Now()
+	err = cmd.Run()
+	took = time.Since(begin)
+	if ctx.Err() != nil {
+		return "", 0, took, context.Cause(ctx)
+	}
+	failure, ok := errors.AsType[*exec.ExitError](err)
+	if err != nil && !ok && !errors.Is(err, context.DeadlineExceeded) {
+		return "", 0, took, fmt.Errorf("run %s: %w", cmd.Path, err)
+	}
+	if ok {
+		exit = failure.ExitCode()
+	}
+	return out.String(), exit, took, nil
 }
 
 var simulationFailed = regexp.MustCompile(`--- FAIL: ` + simulationTest + `/(\d+)`)
@@ -144,9 +137,4 @@ func failedSeed(output string, first uint64) uint64 {
 		}
 	}
 	return first
-}
-
-// say tells on the way what is done.
-func (w *workshop) say(format string, args ...any) {
-	fmt.Fprintln(w.log, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 }

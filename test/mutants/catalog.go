@@ -4,5 +4,5 @@ import "slices"
 
 // catalog lists all mutants.
 func catalog() []Mutant {
-	return slices.Concat(durability, snapshots, reads, writes, members, state)
+	return slices.Concat(durability, snapshots, reads, writes, members, state, syncs)
 }

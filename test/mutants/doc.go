@@ -12,6 +12,8 @@
 //	scripted    tests of internal/clustertest that play one scene with whole clusters
 //	simulation  TestSimulation of internal/clustertest, seed after seed
 //	binary      tests of ./test, which run the real program
+//	power       test/powerfail: the real program on file systems that lose power
+//	chaos       test/chaos: a real cluster under load and faults
 //
 // The first layer whose tests fail in every run has caught it. They must fail as
 // tests do: a build that fails, or a time limit that ends the run, catches
@@ -22,6 +24,12 @@
 //
 //	go run ./test/mutants [-run REGEXP] [-layer unit,scripted] [-all] [-runs 3]
 //	    [-seed 1] [-seeds 100] [-json FILE]
+//	go run ./test/mutants sum FILE...
 //
-// It prints a table in Markdown, and what it does on the way to stderr.
+// Without -layer it runs what the machine can: power and chaos need Linux, root, and
+// commands that it names if they are missing. One unit test needs strace, and without
+// it notices nothing.
+//
+// It prints a table in Markdown, and what it does on the way to stderr. A sum puts
+// together what several runs have written with -json, the last of which counts.
 package main

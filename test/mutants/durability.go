@@ -79,7 +79,8 @@ var durability = []Mutant{
 		Edits: []Edit{{walWriter,
 			"\t\tif err := w.log.Save(hs, w.ents); err != nil {\n\t\t\treturn fmt.Errorf(\"save log: %w\", err)\n\t\t}\n\t}\n\tclear(w.ents)",
 			"\t\tif err := w.log.Save(hs, w.ents); err != nil {\n\t\t\tw.n.lg.Warn(\"log not saved\", zap.Error(err))\n\t\t}\n\t}\n\tclear(w.ents)"}},
-		Checks: []Check{unit("raftnode", "TestStorageErrorEndsTheMember"), scripted("TestDiskErrorEndsTheMember"), simulation()},
+		Checks: []Check{unit("raftnode", "TestStorageErrorEndsTheMember"), scripted("TestDiskErrorEndsTheMember"), simulation(),
+			chaos("-duration=30s", "-kinds=failing disk")},
 	},
 	{
 		Name:   "blind-repair",

@@ -17,16 +17,28 @@ type options struct {
 
 // trial is what became of one check of a mutant.
 type trial struct {
-	check    Check
-	attempts []attempt // up to the first that did not catch
-	caught   bool      // by every attempt
+	Check
+	Expected bool      `json:"expected"` // to catch it; otherwise it is tried to learn what it is worth
+	Caught   bool      `json:"caught"`   // by every attempt
+	Attempts []attempt `json:"attempts"` // up to the first that did not catch
 }
 
 // finding is what became of a mutant.
 type finding struct {
-	mutant Mutant
-	trials []trial
-	by     *trial // the first that caught it in every run; nil: it survives
+	Mutant string  `json:"mutant"`
+	Breaks string  `json:"breaks"`
+	By     Layer   `json:"caught_by,omitempty"` // the first that caught it in every run; "": it survives
+	Trials []trial `json:"trials"`
+}
+
+// caughtBy finds the first layer that was to catch the mutant, and did in all runs.
+func (f *finding) caughtBy(runs int) Layer {
+	for _, tr := range f.Trials {
+		if tr.Expected && tr.Caught && len(tr.Attempts) == runs {
+			return tr.Layer
+		}
+	}
+	return ""
 }
 
 // hunter holds the unchanged tree, and what was found to pass there.
@@ -38,94 +50,77 @@ type hunter struct {
 }
 
 // hunt tries a mutant's checks until one catches it in every run. The simulation
-// is tried in any case, and with o.all the other checks are: once each, to learn
-// what these layers are worth.
-func (h *hunter) hunt(ctx context.Context, m Mutant) (*finding, error) {
+// is tried beside that, and with o.all the other checks are: once each, to learn what
+// these layers are worth.
+func (h *hunter) hunt(ctx context.Context, m Mutant) (finding, error) {
+	f := finding{Mutant: m.Name, Breaks: m.Breaks, Trials: []trial{}}
 	t, err := h.w.newTree(&m)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	defer os.RemoveAll(t.dir)
-	f := &finding{mutant: m}
-	by := -1
-	for _, c := range withSimulation(m.Checks) {
-		expected := slices.Contains(m.Checks, c)
-		if !slices.Contains(h.o.layers, c.Layer) || by >= 0 && c.Layer != Simulation && !h.o.all {
+	for _, c := range m.tried() {
+		if !slices.Contains(h.o.layers, c.Layer) || f.By != "" && c.Layer != Simulation && !h.o.all {
 			continue
 		}
+		tr := trial{Check: c, Expected: slices.Contains(m.Checks, c)}
 		runs := h.o.runs
-		if by >= 0 || !expected {
+		if f.By != "" || !tr.Expected {
 			runs = 1
 		}
-		tr, err := h.try(ctx, t, c, runs)
-		if err != nil {
-			return nil, err
+		if err := h.try(ctx, t, &tr, runs); err != nil {
+			return f, err
 		}
-		f.trials = append(f.trials, tr)
-		if by < 0 && expected && tr.caught {
-			by = len(f.trials) - 1
+		f.Trials = append(f.Trials, tr)
+		if f.By == "" {
+			f.By = f.caughtBy(h.o.runs)
 		}
-	}
-	if by >= 0 {
-		f.by = &f.trials[by]
 	}
 	return f, nil
 }
 
-// withSimulation returns checks with the simulation in its place among them.
-func withSimulation(checks []Check) []Check {
-	if slices.Contains(checks, simulation()) {
-		return checks
-	}
-	i := slices.IndexFunc(checks, func(c Check) bool { return c.Layer == Binary })
-	if i < 0 {
-		i = len(checks)
-	}
-	return slices.Insert(slices.Clone(checks), i, simulation())
-}
-
 // try runs one check as often as it must catch, or until it does not.
-func (h *hunter) try(ctx context.Context, t *tree, c Check, runs int) (trial, error) {
-	tr := trial{check: c}
+func (h *hunter) try(ctx context.Context, t *tree, tr *trial, runs int) error {
 	for i := range uint64(runs) {
 		// Far enough apart that no two runs share a simulation.
-		a, err := h.w.attempt(ctx, t, h.unchanged, c, h.o.seed+i*1_000_000, h.o.seeds)
+		a, err := h.w.attempt(ctx, t, h.unchanged, tr.Check, h.o.seed+i*1_000_000, h.o.seeds)
 		if err != nil {
-			return tr, err
+			return err
 		}
-		tr.attempts = append(tr.attempts, a)
-		h.w.say("%s: %s: run %d: %s in %.2f s: %s %s", t.name, c.Layer, i+1, a.kind, a.took.Seconds(), a.test, a.reason)
-		if a.kind != failed {
-			return tr, nil
+		if a.Kind == failed {
+			if a.verdict, err = h.control(ctx, tr.Check, a); err != nil {
+				return err
+			}
 		}
-		if err := h.control(ctx, c, a); err != nil {
-			return tr, err
+		tr.Attempts = append(tr.Attempts, a)
+		h.w.say("%s: %s: run %d: %s in %.2f s: %s %s", t.name, tr.Layer, i+1, a.Kind, a.Seconds, a.Test, a.Reason)
+		if a.Kind != failed {
+			return nil
 		}
 	}
-	tr.caught = true
-	return tr, nil
+	tr.Caught = true
+	return nil
 }
 
-// control runs what caught a mutant on the source as it is, where it must pass.
-func (h *hunter) control(ctx context.Context, c Check, a attempt) error {
+// control runs what caught a mutant on the source as it is, where it must pass: what
+// fails there too says nothing. It returns what the attempt is worth.
+func (h *hunter) control(ctx context.Context, c Check, a attempt) (verdict, error) {
 	key, count := c.String(), "-test.count=1"
 	if c.Layer == Simulation {
 		// One simulation is all that is needed, but its seed does not decide all
 		// of it: one that fails now and then without a mutant shows nothing.
-		key, count = fmt.Sprint(key, a.seed), "-test.count=20"
+		key, count = fmt.Sprint(key, a.Seed), "-test.count=20"
 	}
 	if h.good[key] {
-		return nil
+		return a.verdict, nil
 	}
-	is, err := h.w.attempt(ctx, h.unchanged, h.unchanged, c, a.seed, 1, count)
+	is, err := h.w.attempt(ctx, h.unchanged, h.unchanged, c, a.Seed, 1, count)
 	if err != nil {
-		return err
+		return verdict{}, err
 	}
-	if is.kind != passed {
-		return fmt.Errorf("%v, seed %d, %s without any mutant: %s %s", c, a.seed, is.kind, is.test, is.reason)
+	if is.Kind != passed {
+		return verdict{broken, is.Test, fmt.Sprintf("without any mutant: %s %s", is.Kind, is.Reason)}, nil
 	}
 	h.good[key] = true
-	return nil
+	return a.verdict, nil
 }
-
-func (o outcome) String() string { return [...]string{"passed", "failed", "said nothing"}[o] }

@@ -31,9 +31,18 @@ const (
 	Scripted   Layer = "scripted"
 	Simulation Layer = "simulation"
 	Binary     Layer = "binary"
+	Power      Layer = "power"
+	Chaos      Layer = "chaos"
 )
 
-var layers = []Layer{Unit, Scripted, Simulation, Binary}
+// layers are all, the cheapest first.
+var layers = []Layer{Unit, Scripted, Simulation, Binary, Power, Chaos}
+
+// isProgram tells whether a program of this module tries kvd, and not go tests.
+func (l Layer) isProgram() bool { return l == Power || l == Chaos }
+
+// behind tells whether l is dearer than another layer.
+func (l Layer) behind(o Layer) bool { return slices.Index(layers, l) > slices.Index(layers, o) }
 
 const (
 	clusters = "internal/clustertest"
@@ -42,17 +51,19 @@ const (
 	simulationTest = "TestSimulation"
 )
 
-// Check is a command that should fail: some tests of one package.
+// Check is a command that should fail: some tests of one package, or a program.
 type Check struct {
-	Layer   Layer
-	Package string // its directory, from the root of the module
-	Tests   string // names, separated by spaces
+	Layer   Layer  `json:"layer"`
+	Package string `json:"package"` // its directory, from the root of the module
+	Tests   string `json:"tests"`   // their names, separated by spaces, or flags of the program, by commas and spaces
 }
 
 func unit(pkg, tests string) Check { return Check{Unit, "internal/" + pkg, tests} }
 func scripted(tests string) Check  { return Check{Scripted, clusters, tests} }
 func simulation() Check            { return Check{Simulation, clusters, simulationTest} }
 func binary(tests string) Check    { return Check{Binary, binaries, tests} }
+func power(flags ...string) Check  { return Check{Power, "test/powerfail", strings.Join(flags, ", ")} }
+func chaos(flags ...string) Check  { return Check{Chaos, "test/chaos", strings.Join(flags, ", ")} }
 
 // pattern is what -test.run takes.
 func (c Check) pattern() string {
@@ -60,6 +71,25 @@ func (c Check) pattern() string {
 }
 
 func (c Check) String() string { return path.Base(c.Package) + ": " + c.Tests }
+
+// diskFiles are the storage of a real member. The simulation has one of its own, and
+// is not tried on mutants of these alone.
+var diskFiles = []string{"bodyfile", "directory", "disk", "diskfile", "disklog", "newdir", "watermark", "writeout_linux"}
+
+// tried are the checks of a mutant, and the simulation where it can show something.
+func (m Mutant) tried() []Check {
+	onDisk := !slices.ContainsFunc(m.Edits, func(e Edit) bool {
+		return path.Dir(e.File) != "internal/raftnode" || !slices.Contains(diskFiles, strings.TrimSuffix(path.Base(e.File), ".go"))
+	})
+	if onDisk || slices.Contains(m.Checks, simulation()) {
+		return m.Checks
+	}
+	i := slices.IndexFunc(m.Checks, func(c Check) bool { return c.Layer.behind(Simulation) })
+	if i < 0 {
+		i = len(m.Checks)
+	}
+	return slices.Insert(slices.Clone(m.Checks), i, simulation())
+}
 
 // validate says what is wrong with a catalog.
 func validate(all []Mutant) error {
@@ -84,7 +114,7 @@ func validate(all []Mutant) error {
 			if !slices.Contains(layers, c.Layer) || len(strings.Fields(c.Tests)) == 0 {
 				bad("check %v", c)
 			}
-			if i > 0 && slices.Index(layers, m.Checks[i-1].Layer) >= slices.Index(layers, c.Layer) {
+			if i > 0 && !c.Layer.behind(m.Checks[i-1].Layer) {
 				bad("%s stands behind %s", c.Layer, m.Checks[i-1].Layer)
 			}
 		}

@@ -8,7 +8,16 @@ var reads = []Mutant{
 		Edits: []Edit{{"internal/raftnode/loop.go",
 			"\tl.rn.ReadIndex(l.reads.begin())\n",
 			"\tround := l.reads.begin()\n\tif l.leading() {\n\t\tl.n.applied.await(l.n.commit.Load(), l.reads.round)\n\t\tl.reads.round = nil\n\t\treturn\n\t}\n\tl.rn.ReadIndex(round)\n"}},
-		Checks: []Check{scripted("TestDeposedLeader TestReadsAfterLateConfirmations"), simulation()},
+		Checks: []Check{scripted("TestDeposedLeader TestReadsAfterLateConfirmations"), simulation(),
+			chaos("-duration=90s", "-kinds=isolate the leader,one-way cut,partial cut,SIGSTOP")},
+	},
+	{
+		Name:   "all-read-locally",
+		Breaks: "every member serves reads from its own state and asks nobody",
+		Edits: []Edit{{"internal/raftnode/loop.go",
+			"\tl.rn.ReadIndex(l.reads.begin())\n",
+			"\tl.reads.begin()\n\tl.n.applied.await(l.n.commit.Load(), l.reads.round)\n\tl.reads.round = nil\n"}},
+		Checks: []Check{scripted("TestReadsAfterLateConfirmations"), simulation(), chaos("-duration=45s")},
 	},
 	{
 		Name:   "read-context-twice",

@@ -1,71 +1,86 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
-	"time"
 )
 
-// writeMarkdown writes a table with one row a mutant and one column a layer, and
-// below it who survives.
-func writeMarkdown(w io.Writer, found []*finding, o options) error {
+// report is what a run has found, or several.
+type report struct {
+	Runs    int              `json:"runs"`              // in which a layer must catch a mutant
+	Seeds   uint64           `json:"seeds"`             // of the simulation, at most
+	Lacking map[Layer]string `json:"lacking,omitempty"` // layers that were not run, and what they need
+	Mutants []finding        `json:"mutants"`
+}
+
+// markdown is a table with one row a mutant and one column a layer, and below it
+// who survives.
+func (r *report) markdown() string {
 	var b strings.Builder
 	b.WriteString("| Mutant | What it breaks |")
 	for _, l := range layers {
 		fmt.Fprintf(&b, " %s |", l)
 	}
 	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(layers)) + "\n")
-	survivors := 0
-	for _, f := range found {
-		fmt.Fprintf(&b, "| `%s` | %s |", f.mutant.Name, f.mutant.Breaks)
+	for _, f := range r.Mutants {
+		fmt.Fprintf(&b, "| `%s` | %s |", f.Mutant, f.Breaks)
 		for _, l := range layers {
-			fmt.Fprintf(&b, " %s |", f.cell(l, o))
+			fmt.Fprintf(&b, " %s |", f.cell(l, r.Seeds))
 		}
 		b.WriteString("\n")
-		if f.by == nil {
-			survivors++
+	}
+	survivors := r.survivors()
+	fmt.Fprintf(&b, "\n%d of %d mutants were caught, each in %d of %d runs.\n", len(r.Mutants)-len(survivors), len(r.Mutants), r.Runs, r.Runs)
+	for _, name := range survivors {
+		fmt.Fprintf(&b, "\n`%s` SURVIVES.\n", name)
+	}
+	for _, l := range layers {
+		if lacks := r.Lacking[l]; lacks != "" {
+			fmt.Fprintf(&b, "\nNOT RUN: %s, which needs %s.\n", l, lacks)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d of %d mutants were caught, each in %d of %d runs.\n", len(found)-survivors, len(found), o.runs, o.runs)
-	for _, f := range found {
-		if f.by == nil {
-			fmt.Fprintf(&b, "\n`%s` SURVIVES.\n", f.mutant.Name)
+	return b.String()
+}
+
+// survivors are the mutants that no layer caught in every run.
+func (r *report) survivors() (names []string) {
+	for _, f := range r.Mutants {
+		if f.By == "" {
+			names = append(names, f.Mutant)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return names
 }
 
 // cell says what a layer made of the mutant.
-func (f *finding) cell(l Layer, o options) string {
-	i := slices.IndexFunc(f.trials, func(tr trial) bool { return tr.check.Layer == l })
+func (f *finding) cell(l Layer, seeds uint64) string {
+	i := slices.IndexFunc(f.Trials, func(tr trial) bool { return tr.Layer == l })
 	if i < 0 {
 		return "-"
 	}
-	tr := &f.trials[i]
-	last := tr.attempts[len(tr.attempts)-1]
+	tr := &f.Trials[i]
+	last := tr.Attempts[len(tr.Attempts)-1]
 	var text string
 	switch {
-	case tr.caught && l == Simulation:
-		text = fmt.Sprintf("seed %d, %s", last.seed, span(tr.attempts))
-	case tr.caught:
-		text = tr.tests() + ", " + span(tr.attempts)
-	case last.kind == broken:
-		text = last.reason
+	case tr.Caught && l == Simulation:
+		text = fmt.Sprintf("seed %d, %s", last.Seed, span(tr.Attempts))
+	case tr.Caught:
+		text = tr.tests() + ", " + span(tr.Attempts)
+	case last.Kind == broken:
+		text = strings.ReplaceAll(last.Reason, "|", `\|`)
 	case l == Simulation:
-		text = fmt.Sprintf("not in %d seeds", o.seeds)
+		text = fmt.Sprintf("not in %d seeds", seeds)
 	default:
-		text = "not by " + testNames(tr.check.Package, strings.Fields(tr.check.Tests))
+		text = "not by " + tr.names(strings.Fields(tr.Tests))
 	}
-	if len(tr.attempts) > 1 && !tr.caught {
-		text += fmt.Sprintf(" in run %d", len(tr.attempts))
+	if len(tr.Attempts) > 1 && !tr.Caught {
+		text += fmt.Sprintf(" in run %d", len(tr.Attempts))
 	}
-	if tr == f.by {
+	if l == f.By {
 		return "**caught:** " + text
 	}
 	return text
@@ -75,78 +90,48 @@ func (f *finding) cell(l Layer, o options) string {
 // not always tell whose it is: then it is one of all.
 func (tr *trial) tests() string {
 	var names []string
-	for _, a := range tr.attempts {
-		top, _, _ := strings.Cut(a.test, "/")
+	for _, a := range tr.Attempts {
+		top, _, _ := strings.Cut(a.Test, "/")
 		if top == "" {
-			names = strings.Fields(tr.check.Tests)
+			names = strings.Fields(tr.Tests)
 			break
 		}
 		if !slices.Contains(names, top) {
 			names = append(names, top)
 		}
 	}
-	return testNames(tr.check.Package, names)
+	return tr.names(names)
 }
 
-// testNames writes tests as the pages in docs do.
-func testNames(pkg string, names []string) string {
+// names writes tests as the pages in docs do, and of a program its flags.
+func (tr *trial) names(tests []string) string {
+	if tr.Layer.isProgram() {
+		return "`" + tr.Tests + "`"
+	}
 	var out []string
-	for _, name := range names {
-		out = append(out, fmt.Sprintf("`%s.%s`", path.Base(pkg), name))
+	for _, name := range tests {
+		out = append(out, fmt.Sprintf("`%s.%s`", path.Base(tr.Package), name))
 	}
 	return strings.Join(out, ", ")
 }
 
 func span(attempts []attempt) string {
-	byTime := func(a, b attempt) int { return cmp.Compare(a.took, b.took) }
-	from, to := seconds(slices.MinFunc(attempts, byTime).took), seconds(slices.MaxFunc(attempts, byTime).took)
-	if from == to {
-		return from + " s"
+	from, to := attempts[0].Seconds, attempts[0].Seconds
+	for _, a := range attempts {
+		from, to = min(from, a.Seconds), max(to, a.Seconds)
 	}
-	return from + " to " + to + " s"
-}
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", max(d.Seconds(), 0.1)) }
-
-type jsonAttempt struct {
-	Outcome string  `json:"outcome"`
-	Test    string  `json:"test,omitempty"`
-	Reason  string  `json:"reason,omitempty"`
-	Seed    uint64  `json:"seed"`
-	Seconds float64 `json:"seconds"`
-}
-
-type jsonTrial struct {
-	Layer  Layer         `json:"layer"`
-	Tests  string        `json:"tests"`
-	Caught bool          `json:"caught"`
-	Runs   []jsonAttempt `json:"runs"`
-}
-
-type jsonFinding struct {
-	Mutant string      `json:"mutant"`
-	Breaks string      `json:"breaks"`
-	Layer  Layer       `json:"caught_by,omitempty"` // absent: it survives
-	Trials []jsonTrial `json:"trials"`
-}
-
-func writeJSON(w io.Writer, found []*finding) error {
-	out := make([]jsonFinding, 0, len(found))
-	for _, f := range found {
-		j := jsonFinding{Mutant: f.mutant.Name, Breaks: f.mutant.Breaks, Trials: []jsonTrial{}}
-		if f.by != nil {
-			j.Layer = f.by.check.Layer
-		}
-		for _, tr := range f.trials {
-			jt := jsonTrial{Layer: tr.check.Layer, Tests: tr.check.String(), Caught: tr.caught}
-			for _, a := range tr.attempts {
-				jt.Runs = append(jt.Runs, jsonAttempt{a.kind.String(), a.test, a.reason, a.seed, a.took.Seconds()})
-			}
-			j.Trials = append(j.Trials, jt)
-		}
-		out = append(out, j)
+	if a, b := seconds(from), seconds(to); a != b {
+		return a + " to " + b + " s"
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return seconds(to) + " s"
+}
+
+func seconds(s float64) string { return fmt.Sprintf("%.1f", max(s, 0.1)) }
+
+func (r *report) save(file string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(b, '\n'), 0o644)
 }

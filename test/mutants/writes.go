@@ -8,7 +8,8 @@ var writes = []Mutant{
 		Edits: []Edit{{"internal/kvstore/request.go",
 			"\tif it := s.requests.find(cmd.key); it != nil {\n\t\tx := recordOf(it)\n\t\tif x.sum",
 			"\tif it := s.requests.find(cmd.key); it != nil && cmd.size < 0 {\n\t\tx := recordOf(it)\n\t\tif x.sum"}},
-		Checks: []Check{unit("kvstore", "TestRequests"), binary("TestIncrements")},
+		Checks: []Check{unit("kvstore", "TestRequests"), binary("TestIncrements"),
+			chaos("-duration=45s", "-kinds=isolate the leader,connection resets,kill -9 of the leader")},
 	},
 	{
 		Name:   "condition-before-proposal",

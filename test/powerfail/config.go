@@ -20,6 +20,7 @@ type config struct {
 	cycles   int    // of each file system
 	epoch    int    // cycles before a cluster is founded anew
 	parallel int    // clusters at a time
+	heavy    bool   // all clusters get large values, not one in three
 	seed     uint64 // 0: drawn
 	json     string // file for the report; "": none
 	keep     string // directory for what a failure leaves; "": none
@@ -60,6 +61,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.IntVar(&c.cycles, "cycles", 500, "power failures on each file system")
 	f.IntVar(&c.epoch, "epoch", 25, "power failures before a cluster is founded anew")
 	f.IntVar(&c.parallel, "parallel", max(3, runtime.NumCPU()), "clusters at a time")
+	f.BoolVar(&c.heavy, "heavy", false, "large values for all clusters, not one in three: more depends on snapshots")
 	f.Uint64Var(&c.seed, "seed", 0, "what is tried (default random, printed)")
 	f.StringVar(&c.json, "json", "", "file for the report as JSON")
 	f.StringVar(&c.keep, "keep", "", "directory for the data directories and logs of clusters that lost something")

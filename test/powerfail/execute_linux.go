@@ -42,7 +42,7 @@ func execute(ctx context.Context, cfg config, progress io.Writer) (r *report, er
 	for range min(cfg.parallel, len(jobs)) {
 		wg.Go(func() {
 			for i := range queue {
-				t := newTally()
+				t := &tally{}
 				err := runJob(ctx, &cfg, jobs[i], filepath.Join(work, fmt.Sprint(i)), t)
 				mu.Lock()
 				r.add(jobs[i], t)

@@ -36,7 +36,7 @@ type lab struct {
 // openLab makes the disks of a job and prepares its members. Nothing is started.
 func openLab(cfg *config, j job, dir string, t *tally) (*lab, error) {
 	l := &lab{job: j, dir: dir, rng: rand.New(rand.NewPCG(j.seed, 0)), hist: newHistory(), tally: t}
-	l.heavy = l.rng.IntN(3) == 0
+	l.heavy = l.rng.IntN(3) == 0 || cfg.heavy
 	var dirs, endpoints []string
 	for i := range j.form.members() {
 		d, err := openDisk(j.fs, filepath.Join(dir, fmt.Sprint(i+1)))
@@ -306,7 +306,7 @@ func (l *lab) compareAll(ctx context.Context, through []int, cut time.Time) (*co
 			return nil, &violation{fmt.Sprintf("%s does not serve: %v", l.members[i].Name(), err)}
 		}
 		if len(c.faults) > 0 {
-			l.tally.losses(c)
+			l.tally.cycle(c)
 			text := fmt.Sprintf("through %s: %d of %d acknowledged writes are lost", l.members[i].Name(), c.lost, c.acks)
 			for _, f := range c.faults {
 				text += "\n  " + f

@@ -24,26 +24,16 @@ type tally struct {
 	ready  []time.Duration // from the start to the last member that is ready
 }
 
-func newTally() *tally { return &tally{} }
-
-// cycle counts one power failure that was compared, without fault.
+// cycle counts one power failure and what was found after it.
 func (t *tally) cycle(c *comparison) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cycles++
 	t.acks += c.acks
+	t.lost += c.lost
 	if c.acks >= enough {
 		t.rich++
 	}
-}
-
-// losses counts one that was not.
-func (t *tally) losses(c *comparison) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.cycles++
-	t.acks += c.acks
-	t.lost += c.lost
 }
 
 func (t *tally) started(d time.Duration) {
