@@ -154,7 +154,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Close ends all connections, whatever they are doing, and the contexts of requests.
 func (s *Server) Close() error {
 	s.stop()
-	s.cancel()
 	s.mu.Lock()
 	for c := range s.conns {
 		c.state.Store(ended)
@@ -163,6 +162,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	err := s.fallback.Close()
 	_ = s.handoff.Close()
+	s.cancel() // last: what a handler makes of it is for nobody
 	return err
 }
 
