@@ -3,10 +3,7 @@ package http1
 import (
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,15 +20,16 @@ type answer struct {
 
 	status   int   // 0: not yet given
 	declared int64 // Content-Length; -1: none was given
-	written  int64 // bytes of body
-	head     bool  // the head is in out, or gone
-	mute     bool  // there is no body: HEAD, 204, 304
+	written  int64 // bytes of body that the handler has written, or has tried to
+	head     bool  // the request is a HEAD
+	framed   bool  // the head is complete: in out, or gone
 	chunked  bool
 	close    bool // the connection ends with this answer
-	timed    bool // the handler has set a deadline of its own for it
+	timed    bool // its deadline is set
 	err      error
 
-	out  []byte // head and body that wait to be written; while head is false, body alone
+	out  []byte // waits to be written: the head; once framed, the body behind it
+	body []byte // the body, while nobody knows how long it will be
 	wire net.Buffers
 	bufs [2][]byte
 }
@@ -40,18 +38,15 @@ type answer struct {
 func (a *answer) reset(method string) {
 	clear(a.header)
 	a.status, a.declared, a.written, a.err = 0, -1, 0, nil
-	a.head, a.chunked, a.close = false, false, false
-	if a.timed {
-		a.timed, a.conn.writeBy = false, time.Time{}
-	}
-	a.mute = method == http.MethodHead
-	a.out = a.out[:0]
+	a.head = method == http.MethodHead
+	a.framed, a.chunked, a.close, a.timed = false, false, false, false
+	a.out, a.body = a.out[:0], a.body[:0]
 }
 
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 
-// WriteHeader implements http.ResponseWriter. There are no answers in between.
+// WriteHeader implements http.ResponseWriter. There are no answers in between (1xx).
 func (a *answer) WriteHeader(status int) {
 	if a.status != 0 {
 		return
@@ -60,66 +55,34 @@ func (a *answer) WriteHeader(status int) {
 		panic("http1: status " + strconv.Itoa(status))
 	}
 	a.status = status
-	a.mute = a.mute || status == http.StatusNoContent || status == http.StatusNotModified
-	if given := a.header["Content-Length"]; len(given) == 1 {
-		if n, err := strconv.ParseInt(given[0], 10, 64); err == nil && n >= 0 {
-			a.declared = n
-		}
-	}
-	if c := a.header["Connection"]; len(c) > 0 && strings.EqualFold(c[0], "close") {
-		a.close = true
-	}
-	if a.declared >= 0 || a.mute {
-		a.begin()
+	a.takeFields()
+	if a.declared >= 0 || bodiless(status) {
+		a.frame()
 	}
 }
 
-// begin puts the head in front of what follows.
-func (a *answer) begin() {
-	a.head = true
-	body := a.out
-	if len(body) > 0 {
-		a.out = nil // rare: a handler that has not said how much comes
-	}
-	a.out = a.appendHead(a.out[:0])
-	a.out = append(a.out, body...)
+// bodiless tells whether an answer with a status never has a body.
+func bodiless(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// appendHead appends the head of the answer.
-func (a *answer) appendHead(b []byte) []byte {
-	b = append(b, statusLine(a.status)...)
-	a.keys = a.keys[:0]
-	for key := range a.header {
-		a.keys = append(a.keys, key)
-	}
-	slices.Sort(a.keys)
-	for _, key := range a.keys {
-		if key == "Content-Length" && (a.status == http.StatusNoContent || a.declared < 0) || key == "Connection" || key == "Transfer-Encoding" {
-			continue
-		}
-		for _, value := range a.header[key] {
-			b = append(append(b, key...), ": "...)
-			b = append(appendValue(b, value), "\r\n"...)
-		}
-	}
-	if _, given := a.header["Date"]; !given {
-		b = append(b, date()...)
+// frame completes the head with what says where the answer ends, and puts the body
+// behind it as far as there is one.
+func (a *answer) frame() {
+	a.framed = true
+	if a.declared >= 0 {
+		a.out = strconv.AppendInt(append(a.out, "Content-Length: "...), a.declared, 10)
+		a.out = append(a.out, "\r\n"...)
 	}
 	if a.chunked {
-		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		a.out = append(a.out, "Transfer-Encoding: chunked\r\n"...)
 	}
-	if a.close {
-		b = append(b, "Connection: close\r\n"...)
+	if a.close = a.close || a.conn.s.stopping.Load(); a.close {
+		a.out = append(a.out, "Connection: close\r\n"...)
 	}
-	return append(b, "\r\n"...)
-}
-
-// appendValue appends a header's value, which cannot end its line.
-func appendValue(b []byte, value string) []byte {
-	if strings.ContainsAny(value, "\r\n") {
-		value = strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
-	}
-	return append(b, strings.Trim(value, " \t")...)
+	a.out = append(a.out, "\r\n"...)
+	a.put(a.body)
+	a.body = a.body[:0]
 }
 
 // Write implements http.ResponseWriter. It keeps nothing of p.
@@ -127,53 +90,50 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
 	}
+	if len(p) == 0 {
+		return 0, a.err
+	}
+	a.written += int64(len(p))
 	switch {
 	case a.err != nil:
 		return 0, a.err
-	case a.mute:
-		if a.status != http.StatusOK && len(p) > 0 {
-			return 0, http.ErrBodyNotAllowed
-		}
-		a.written += int64(len(p))
-		return len(p), nil
-	case a.declared >= 0 && a.written+int64(len(p)) > a.declared:
-		a.close = true
+	case bodiless(a.status):
+		return 0, http.ErrBodyNotAllowed
+	case a.declared >= 0 && a.written > a.declared:
 		return 0, http.ErrContentLength
-	}
-	a.written += int64(len(p))
-	if len(a.out)+len(p) <= maxTogether {
-		if a.chunked {
-			a.appendChunk(p)
-		} else {
-			a.out = append(a.out, p...)
-		}
+	case a.head:
 		return len(p), nil
-	}
-	if !a.head {
+	case !a.framed && len(a.body)+len(p) <= maxTogether:
+		a.body = append(a.body, p...)
+		return len(p), nil
+	case !a.framed:
 		// Too long to wait for its end, and nobody knows where that is.
-		body := slices.Clone(a.out)
-		a.out, a.chunked = a.out[:0], true
-		a.begin()
-		a.appendChunk(body)
+		a.chunked = true
+		a.frame()
 	}
-	if a.chunked {
-		a.appendChunk(p)
-		a.flush(nil)
-	} else {
-		a.flush(p)
-	}
+	a.put(p)
 	if a.err != nil {
 		return 0, a.err
 	}
 	return len(p), nil
 }
 
-func (a *answer) appendChunk(p []byte) {
+// put adds to the body on its way, as a chunk if it goes in chunks.
+func (a *answer) put(p []byte) {
 	if len(p) == 0 {
-		return // would be the last
+		return // an empty chunk would be the last
 	}
-	a.out = append(strconv.AppendInt(a.out, int64(len(p)), 16), "\r\n"...)
-	a.out = append(append(a.out, p...), "\r\n"...)
+	if a.chunked {
+		a.out = append(strconv.AppendInt(a.out, int64(len(p)), 16), "\r\n"...)
+	}
+	if len(a.out)+len(p) <= maxTogether {
+		a.out = append(a.out, p...)
+	} else {
+		a.flush(p)
+	}
+	if a.chunked {
+		a.out = append(a.out, "\r\n"...)
+	}
 }
 
 // end completes the answer and writes what is left of it. False: the connection
@@ -182,25 +142,30 @@ func (a *answer) end() bool {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
 	}
-	if !a.head {
-		a.declared = a.written
-		a.header["Content-Length"] = []string{strconv.FormatInt(a.written, 10)}
-		a.begin()
+	if !a.framed {
+		// A handler that wrote nothing to a HEAD may have seen that it is one.
+		if !a.head || a.written > 0 {
+			a.declared = a.written
+		}
+		a.frame()
 	}
 	if a.chunked {
 		a.out = append(a.out, "0\r\n\r\n"...)
 	}
 	a.flush(nil)
-	short := !a.mute && a.declared >= 0 && a.written < a.declared
-	return a.err == nil && !a.close && !short
+	whole := a.head || a.declared < 0 || a.declared == a.written
+	return a.err == nil && !a.close && whole
 }
 
 // flush writes what has gathered, and p behind it.
 func (a *answer) flush(p []byte) {
-	if a.err != nil {
+	if a.err != nil || len(a.out)+len(p) == 0 {
 		return
 	}
-	a.conn.writable()
+	if !a.timed {
+		a.timed = true
+		a.conn.writable()
+	}
 	if len(p) == 0 {
 		_, a.err = a.conn.tcp.Write(a.out)
 	} else {
@@ -212,7 +177,18 @@ func (a *answer) flush(p []byte) {
 	a.out = a.out[:0]
 }
 
-// SetReadDeadline is for http.ResponseController. The next request sets it anew.
+// tidy lets go of what a long answer has left.
+func (a *answer) tidy() {
+	if cap(a.out) > keptBuffer {
+		a.out = make([]byte, 0, 1<<10)
+	}
+	if cap(a.body) > keptBuffer {
+		a.body = nil
+	}
+}
+
+// SetReadDeadline is for http.ResponseController. It holds until the connection is
+// read from for the next request.
 func (a *answer) SetReadDeadline(by time.Time) error {
 	a.conn.readBy = time.Time{}
 	return a.conn.tcp.SetReadDeadline(by)
@@ -220,43 +196,6 @@ func (a *answer) SetReadDeadline(by time.Time) error {
 
 // SetWriteDeadline is for http.ResponseController. It holds for this answer.
 func (a *answer) SetWriteDeadline(by time.Time) error {
-	a.timed = true
+	a.timed, a.conn.writeBy = true, time.Time{}
 	return a.conn.tcp.SetWriteDeadline(by)
-}
-
-// statusLines are those of every day.
-var statusLines = func() (lines [600]string) {
-	for code := range lines {
-		if text := http.StatusText(code); text != "" {
-			lines[code] = "HTTP/1.1 " + strconv.Itoa(code) + " " + text + "\r\n"
-		}
-	}
-	return lines
-}()
-
-func statusLine(code int) string {
-	if code < len(statusLines) && statusLines[code] != "" {
-		return statusLines[code]
-	}
-	return "HTTP/1.1 " + strconv.Itoa(code) + " status code " + strconv.Itoa(code) + "\r\n"
-}
-
-// dated is the Date header of one second.
-type dated struct {
-	second int64
-	line   []byte
-}
-
-var dateNow atomic.Pointer[dated]
-
-// date is the line of the Date header.
-func date() []byte {
-	now := time.Now()
-	d := dateNow.Load()
-	if d == nil || d.second != now.Unix() {
-		line := append([]byte("Date: "), now.UTC().Format(http.TimeFormat)...)
-		d = &dated{now.Unix(), append(line, "\r\n"...)}
-		dateNow.Store(d)
-	}
-	return d.line
 }

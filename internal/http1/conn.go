@@ -43,12 +43,9 @@ type conn struct {
 func newConn(s *Server, tcp *net.TCPConn) *conn {
 	c := &conn{s: s, tcp: tcp, buf: make([]byte, smallBuffer)}
 	c.ans.conn, c.ans.header, c.ans.out = c, make(http.Header, 12), make([]byte, 0, 1<<10)
-	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, tcp.LocalAddr())
+	ctx := context.WithValue(s.ctx, http.LocalAddrContextKey, tcp.LocalAddr())
 	ctx = context.WithValue(ctx, http.ServerContextKey, s.fallback)
-	c.req.Request = *(&http.Request{
-		Header: make(http.Header, 12), RemoteAddr: tcp.RemoteAddr().String(),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
+	c.req = newRequest(ctx, tcp.RemoteAddr().String())
 	return c
 }
 
@@ -57,12 +54,12 @@ func (c *conn) serve() {
 	away := false
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			c.s.logf("http1: panic serving %v: %v\n%s", c.req.RemoteAddr, p, debug.Stack())
+			c.s.logf("http1: panic serving %v: %v\n%s", c.tcp.RemoteAddr(), p, debug.Stack())
 		}
-		c.s.forget(c)
 		if !away {
 			_ = c.tcp.Close()
 		}
+		c.s.forget(c)
 	}()
 	for {
 		if c.from == c.to && !c.await() {
@@ -73,7 +70,6 @@ func (c *conn) serve() {
 			return
 		}
 		c.ans.reset(c.req.Method)
-		c.ans.close = c.s.stopping.Load()
 		c.s.handler.ServeHTTP(&c.ans, &c.req.Request)
 		if !c.ans.end() {
 			c.linger()
@@ -86,10 +82,12 @@ func (c *conn) serve() {
 // await reads the first bytes of a request.
 func (c *conn) await() bool {
 	c.from, c.to = 0, 0
-	// A deadline that has most of its time left is as good as a new one, and a
-	// timer's work is spared.
-	if now := time.Now(); c.readBy.Sub(now) <= c.s.fallback.IdleTimeout*3/4 {
-		c.readBy = after(now, c.s.fallback.IdleTimeout)
+	limit := c.s.idleTime
+	if c.state.Load() == fresh {
+		limit = c.s.headTime
+	}
+	if now := time.Now(); !serves(c.readBy, now, limit) {
+		c.readBy = after(now, limit)
 		if c.tcp.SetReadDeadline(c.readBy) != nil {
 			return false
 		}
@@ -143,7 +141,7 @@ func (c *conn) fill(n int) bool {
 		c.to = copy(buf, c.buf[c.from:c.to])
 		c.buf, c.from = buf, 0
 	}
-	c.readBy = after(time.Now(), c.s.fallback.ReadHeaderTimeout)
+	c.readBy = after(time.Now(), c.s.headTime)
 	if c.tcp.SetReadDeadline(c.readBy) != nil {
 		return false
 	}
@@ -159,9 +157,7 @@ func (c *conn) fill(n int) bool {
 // tidy lets go of what a large request has left, and lets the connection be ended.
 func (c *conn) tidy() {
 	c.body.Reset(nil)
-	if cap(c.ans.out) > keptBuffer {
-		c.ans.out = make([]byte, 0, 1<<10)
-	}
+	c.ans.tidy()
 	if c.from == c.to {
 		if len(c.buf) > keptBuffer {
 			c.buf = make([]byte, smallBuffer)
@@ -172,15 +168,22 @@ func (c *conn) tidy() {
 
 // writable gives an answer its time.
 func (c *conn) writable() {
-	if now := time.Now(); !c.ans.timed && c.writeBy.Sub(now) <= c.s.fallback.WriteTimeout*3/4 {
-		c.writeBy = after(now, c.s.fallback.WriteTimeout)
+	if now := time.Now(); !serves(c.writeBy, now, c.s.writeTime) {
+		c.writeBy = after(now, c.s.writeTime)
 		_ = c.tcp.SetWriteDeadline(c.writeBy) // an error will be the write's, too
 	}
 }
 
-// after is the end of a time limit, of which zero is none.
+// serves tells whether a deadline that is set will do for a limit that begins now:
+// one with most of its time left is as good as a new one, and a timer's work is spared.
+func serves(by, now time.Time, limit time.Duration) bool {
+	left := by.Sub(now)
+	return left > limit*3/4 && left <= limit
+}
+
+// after is the end of a time limit; zero: there is none.
 func after(now time.Time, limit time.Duration) time.Time {
-	if limit == 0 {
+	if limit <= 0 {
 		return time.Time{}
 	}
 	return now.Add(limit)
@@ -205,31 +208,3 @@ type bodyReader struct{ bytes.Reader }
 
 // Close implements io.Closer.
 func (b *bodyReader) Close() error { return nil }
-
-// handed is a connection on its way to net/http, with what was read of it.
-type handed struct {
-	*net.TCPConn
-	rest []byte
-}
-
-// Read implements net.Conn.
-func (h *handed) Read(p []byte) (int, error) {
-	if len(h.rest) > 0 {
-		n := copy(p, h.rest)
-		h.rest = h.rest[n:]
-		return n, nil
-	}
-	h.rest = nil
-	return h.TCPConn.Read(p)
-}
-
-// WriteTo hides the TCPConn's, which would pass over what was read.
-func (h *handed) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(h.rest)
-	h.rest = h.rest[n:]
-	if err != nil {
-		return int64(n), err
-	}
-	m, err := h.TCPConn.WriteTo(w)
-	return int64(n) + m, err
-}

@@ -17,6 +17,15 @@
 // FuzzRequest holds whatever is taken here against net/http's own reading of the
 // same bytes.
 //
+// In return, a handler must be done with its request, its header and its
+// ResponseWriter when it returns: they serve the next request. It says what type its
+// answers are, for none is guessed, and gives no answers in between (1xx), no trailers
+// and no flushes. TestAnswers has the rest the same as net/http, and what differs has a
+// test beside it.
+//
+// An empty line that an old client sends behind a POST is the start of no request: the
+// connection goes to net/http, which does not know of the POST and answers 400.
+//
 // Goroutines: one a connection, and those of the net/http server. Shutdown
 // and Close end all of them, and Serve returns when they have.
 package http1

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -18,8 +19,17 @@ const (
 // request is one request as it is read. It is used again for the next.
 type request struct {
 	http.Request
+	blank   *http.Request // what Request is before each: handlers leave things in theirs
+	header  http.Header
 	url     url.URL
-	headers [maxHeaders]string // values: each is the array of one slice in Header
+	headers [maxHeaders]string // values: each is the array of one slice in header
+}
+
+// newRequest returns a request to parse into. All that it will be have ctx, and come
+// from remote.
+func newRequest(ctx context.Context, remote string) request {
+	blank := &http.Request{RemoteAddr: remote, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
+	return request{blank: blank.WithContext(ctx), header: make(http.Header, 12)}
 }
 
 // parse reads the head of a request from what has arrived, and returns its length; 0:
@@ -31,6 +41,9 @@ func (r *request) parse(b []byte) int {
 	}
 	head := string(b[:end+2])
 	line, rest, _ := strings.Cut(head, "\r\n")
+	r.Request = *r.blank
+	r.URL, r.Header = &r.url, r.header
+	clear(r.header)
 	if !r.parseLine(line) || !r.parseHeaders(rest) {
 		return 0
 	}
@@ -75,14 +88,11 @@ func (r *request) parseTarget(target string) bool {
 		}
 		r.url = *u
 	}
-	r.URL = &r.url
 	return true
 }
 
 // parseHeaders reads lines that end with CR LF.
 func (r *request) parseHeaders(rest string) bool {
-	clear(r.Header)
-	r.Host, r.ContentLength, r.Body = "", 0, http.NoBody
 	host, length := false, false
 	for n := 0; rest != ""; n++ {
 		line, after, ok := strings.Cut(rest, "\r\n")
@@ -113,11 +123,11 @@ func (r *request) parseHeaders(rest string) bool {
 		case "Transfer-Encoding", "Expect", "Upgrade", "Te", "Trailer", "Keep-Alive", "Proxy-Connection", "Pragma":
 			return false
 		}
-		if _, twice := r.Header[name]; twice {
+		if _, twice := r.header[name]; twice {
 			return false
 		}
 		r.headers[n] = value
-		r.Header[name] = r.headers[n : n+1 : n+1]
+		r.header[name] = r.headers[n : n+1 : n+1]
 	}
 	takesBody := r.Method == http.MethodPut || r.Method == http.MethodPost
 	return host && (takesBody || r.ContentLength == 0)

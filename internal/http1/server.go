@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"context"
 	"log"
 	"net"
@@ -17,8 +18,13 @@ type Server struct {
 	handler  http.Handler
 	short    func(*http.Request) bool
 	handoff  *handoff
+	ctx      context.Context // of all requests; ends with Close
+	cancel   context.CancelFunc
+
+	headTime, idleTime, writeTime time.Duration // limits, as net/http understands them; 0: none
 
 	stopping atomic.Bool
+	clock    clock
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	listener net.Listener
@@ -27,18 +33,26 @@ type Server struct {
 }
 
 // New returns a server in front of fallback, with the same handler and limits. short
-// tells whether a request ends by itself soon: its context does not end when the
-// client hangs up. It must not keep the request. The fallback is this server's to
-// serve, to shut down and to close.
+// tells whether a request ends by itself soon: its context ends with Close, and not
+// when the client hangs up. It must not keep the request. The fallback is this
+// server's to serve, to shut down and to close; its hooks (BaseContext, ConnContext,
+// ConnState) see only what is handed over.
 func New(fallback *http.Server, short func(*http.Request) bool) *Server {
-	return &Server{
+	s := &Server{
 		fallback: fallback, handler: fallback.Handler, short: short,
 		handoff: newHandoff(), conns: make(map[*conn]struct{}),
+		headTime:  cmp.Or(fallback.ReadHeaderTimeout, fallback.ReadTimeout),
+		idleTime:  cmp.Or(fallback.IdleTimeout, fallback.ReadTimeout),
+		writeTime: fallback.WriteTimeout,
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
 }
 
-// Serve accepts connections on l, which it closes, until Shutdown or Close. It
-// always returns an error: http.ErrServerClosed after one of these.
+// Serve accepts connections on l, which it closes, until Shutdown or Close, and
+// returns http.ErrServerClosed when they and every handler that it called have ended.
+// An error of the listener's it returns at once, and Close ends what is left. One
+// Server serves one listener.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.closed || s.listener != nil {
@@ -137,7 +151,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.fallback.Shutdown(ctx)
 }
 
-// Close ends all connections, whatever they are doing.
+// Close ends all connections, whatever they are doing, and the contexts of requests.
 func (s *Server) Close() error {
 	s.stop()
 	s.mu.Lock()
@@ -148,6 +162,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	err := s.fallback.Close()
 	_ = s.handoff.Close()
+	s.cancel() // last: what a handler makes of it is for nobody
 	return err
 }
 
@@ -182,45 +197,3 @@ func (s *Server) logf(format string, args ...any) {
 		log.Printf(format, args...)
 	}
 }
-
-// handoff is the listener of the net/http server: what it accepts is handed over.
-type handoff struct {
-	addr  net.Addr
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newHandoff() *handoff {
-	return &handoff{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-// give waits until the connection is accepted; false: it is closed instead.
-func (h *handoff) give(c net.Conn) bool {
-	select {
-	case h.conns <- c:
-		return true
-	case <-h.done:
-		_ = c.Close()
-		return false
-	}
-}
-
-// Accept implements net.Listener.
-func (h *handoff) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (h *handoff) Close() error {
-	h.once.Do(func() { close(h.done) })
-	return nil
-}
-
-// Addr implements net.Listener.
-func (h *handoff) Addr() net.Addr { return h.addr }
