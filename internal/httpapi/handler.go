@@ -119,7 +119,7 @@ func (h *Handler) context(w http.ResponseWriter, r *http.Request, timeout time.D
 	switch {
 	case timeout == 0:
 		return h.usual.context(h.cfg.Timeout), release
-	case timeout >= time.Second && timeout <= shortTime && r.Context().Done() == nil:
+	case timeout >= time.Second && timeout <= shortTime:
 		if ctx := h.asked.context(timeout); ctx != nil {
 			return ctx, release
 		}
