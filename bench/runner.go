@@ -158,6 +158,14 @@ func (r *runner) measure(ctx context.Context, sys system, w way, wk work, round 
 	if wk.Target == atLeader {
 		endpoints = endpoints[sys.leader() : sys.leader()+1]
 	}
+	if wk.Kind == kindWatch {
+		return r.measureWatch(ctx, sys, w, wk, round)
+	}
+	stop, err := r.idleWatchers(ctx, sys, w, wk)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 	p, err := w.dial(endpoints, wk.Clients, value(wk.ValueBytes))
 	if err != nil {
 		return nil, err
@@ -187,6 +195,32 @@ func (r *runner) measure(ctx context.Context, sys system, w way, wk work, round 
 		r.line.print("%s, %s, round %d: %s", wk.name(), w.name, round+1, res.Complaint())
 	}
 	return newSample(res, m), nil
+}
+
+// idleWatchers opens the watches that the work asks for, of keys that nobody
+// writes, spread over all members. The function that it returns ends them.
+func (r *runner) idleWatchers(ctx context.Context, sys system, w way, wk work) (stop func(), err error) {
+	if wk.Watchers == 0 {
+		return func() {}, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	watching, err := newWatcher(w, sys.endpoints(), wk.Watchers)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	r.line.say("%s, %s: open the watches", wk.name(), w.name)
+	list, err := openWatches(ctx, watching, wk.Watchers, func(i int) string { return "idle/" + key(i) })
+	stop = func() {
+		closeAll(list)
+		cancel()
+		_ = watching.Close()
+	}
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return stop, nil
 }
 
 // meter reads what servers and client have used while the loop counts.

@@ -22,6 +22,7 @@ type work struct {
 	Members    int    `json:"members"`
 	Keys       int    `json:"keys"`
 	ValueBytes int    `json:"value_bytes"`
+	Watchers   int    `json:"watchers,omitempty"` // of one key with watch, else idle ones
 }
 
 // The kinds of work.
@@ -47,6 +48,9 @@ func (w work) name() string {
 	if w.ValueBytes != u.ValueBytes {
 		s += fmt.Sprintf("/value=%d", w.ValueBytes)
 	}
+	if w.Watchers != u.Watchers {
+		s += fmt.Sprintf("/watchers=%d", w.Watchers)
+	}
 	return s
 }
 
@@ -70,8 +74,7 @@ type goal struct {
 
 // scenarios are all there are, those of one cluster together.
 func scenarios() []scenario {
-	all := slices.Concat(puts(), gets())
-	return all
+	return slices.Concat(puts(), gets(), mixtures(), txns(), watches(), listings(), sweeps())
 }
 
 // pick returns the scenarios whose names match, of the short run or of all.

@@ -180,10 +180,9 @@ func (c *Conn) chunks() (int64, error) {
 		if err != nil {
 			return total, err
 		}
-		hex, _, _ := bytes.Cut(line, []byte(";"))
-		n, err := strconv.ParseInt(string(bytes.TrimSpace(hex)), 16, 64)
-		if err != nil || n < 0 {
-			return total, fmt.Errorf("%w: chunk size %.40q", errBroken, line)
+		n, err := parseChunkSize(line)
+		if err != nil {
+			return total, err
 		}
 		if n == 0 {
 			break
@@ -199,6 +198,16 @@ func (c *Conn) chunks() (int64, error) {
 			return total, err
 		}
 	}
+}
+
+// parseChunkSize reads the line before a chunk, and ignores its extensions.
+func parseChunkSize(line []byte) (int64, error) {
+	hex, _, _ := bytes.Cut(line, []byte(";"))
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(hex)), 16, 32)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%w: chunk size %.40q", errBroken, line)
+	}
+	return n, nil
 }
 
 // line reads a line, and returns it without its end. It is good until the next read.
