@@ -78,7 +78,7 @@ func (o *options) validate() error {
 	var err error
 	if o.pattern, err = regexp.Compile(o.Run); err != nil {
 		errs = append(errs, fmt.Errorf("--run: %w", err))
-	} else if len(pick(scenarios(), o.pattern, o.Full)) == 0 {
+	} else if len(pick(scenarios(), o.pattern, o.Full))+len(pickStates(states(), o.pattern, o.Full)) == 0 {
 		errs = append(errs, fmt.Errorf("--run %q: no such scenario; \"bench list\" names them, --full adds those of the long run", o.Run))
 	}
 	known := []string{systemKvd, systemEtcd, systemBare}
@@ -118,13 +118,20 @@ func (o *options) run(ctx context.Context, line *progressLine) (*report, error) 
 	r := newRunner(*o, dir, line, rep)
 	defer r.close()
 	list := pick(scenarios(), o.pattern, o.Full)
-	line.of = len(list)
-	for i, s := range list {
-		line.done = i
-		err = r.run(ctx, s)
+	still := pickStates(states(), o.pattern, o.Full)
+	line.of = len(list) + len(still)
+	for _, s := range list {
+		if err = r.run(ctx, s); err != nil {
+			break
+		}
+		line.done++
+	}
+	for _, s := range still {
 		if err != nil {
 			break
 		}
+		err = r.measureState(ctx, s)
+		line.done++
 	}
 	rep.Seconds = time.Since(rep.Began).Seconds()
 	line.clear()
@@ -140,6 +147,9 @@ func newListCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, s := range pick(scenarios(), regexp.MustCompile("."), full) {
 				fmt.Fprintln(cmd.OutOrStdout(), s.name())
+			}
+			for _, s := range pickStates(states(), regexp.MustCompile("."), full) {
+				fmt.Fprintln(cmd.OutOrStdout(), s.name)
 			}
 			return nil
 		},

@@ -58,6 +58,23 @@ func ratio(a, b side, of func(*sample) float64) (spread, error) {
 	return newSpread(values), nil
 }
 
+// ratio divides kvd's values by etcd's, round by round. It refuses where one has
+// not been measured as often as the other.
+func (f *fact) ratio() (spread, error) {
+	k, e := f.Values[systemKvd], f.Values[systemEtcd]
+	if len(k) == 0 || len(k) != len(e) || f.Unit == unitTimes {
+		return spread{}, fmt.Errorf("%s: %s: %w", f.State, f.Name, errNotPaired)
+	}
+	var values []float64
+	for i := range k {
+		if e[i] == 0 {
+			return spread{}, fmt.Errorf("%s: %s: %w", f.State, f.Name, errNotPaired)
+		}
+		values = append(values, k[i]/e[i])
+	}
+	return newSpread(values), nil
+}
+
 func throughput(s *sample) float64 { return s.PerSecond }
 func p99(s *sample) float64        { return s.Latency.P99 }
 

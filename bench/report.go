@@ -66,15 +66,24 @@ type latency struct {
 	Max  float64 `json:"max"`
 }
 
-// fact is something that is measured of the systems beside their work, such as
+// fact is something that is measured of the stores beside their work, such as
 // the time that a restart takes; one value a round.
 type fact struct {
+	State  string               `json:"state"`
 	Name   string               `json:"name"`
 	Unit   string               `json:"unit"`
-	Keys   int                  `json:"keys"`
-	Values map[string][]float64 `json:"values"`         // by system
-	Most   float64              `json:"most,omitempty"` // the ratio to etcd that is the goal
+	Values map[string][]float64 `json:"values"`          // by system
+	Most   float64              `json:"most,omitempty"`  // the goal: kvd's in relation to etcd's
+	Limit  float64              `json:"limit,omitempty"` // the goal: kvd's value
 }
+
+// The units of facts.
+const (
+	unitSeconds   = "s"
+	unitBytes     = "bytes"
+	unitPerSecond = "1/s"
+	unitTimes     = "times"
+)
 
 func (r *result) find(way string) *series {
 	for i := range r.Series {

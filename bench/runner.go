@@ -23,9 +23,11 @@ type runner struct {
 
 	// The systems that were started, by name; all hold what shape says.
 	systems map[string]system
+	dirs    map[string]string // where they keep their data
 	shape   shape
-	started int    // systems, for names of directories
-	running string // the system that is not paused; "": none
+	filled  time.Duration // how long it took to fill the last
+	started int           // systems, for names of directories
+	running string        // the system that is not paused; "": none
 }
 
 // shape is what all systems have in common at a time.
@@ -34,7 +36,7 @@ type shape struct{ members, keys, valueBytes int }
 func (w work) shape() shape { return shape{w.Members, w.Keys, w.ValueBytes} }
 
 func newRunner(o options, dir string, line *progressLine, r *report) *runner {
-	return &runner{opts: o, dir: dir, line: line, report: r, systems: map[string]system{}}
+	return &runner{opts: o, dir: dir, line: line, report: r, systems: map[string]system{}, dirs: map[string]string{}}
 }
 
 // close ends all processes and removes what they kept.
@@ -46,6 +48,7 @@ func (r *runner) close() {
 
 func (r *runner) drop(name string) {
 	kill(r.systems[name])
+	_ = os.RemoveAll(r.dirs[name]) // whoever called run removes what is left
 	delete(r.systems, name)
 	if r.running == name {
 		r.running = ""
@@ -121,6 +124,7 @@ func (r *runner) start(ctx context.Context, name string) error {
 	r.systems[name] = sys // so that it is killed whatever happens
 	r.started++
 	dir := filepath.Join(r.dir, fmt.Sprintf("%d-%s", r.started, name))
+	r.dirs[name] = dir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -139,6 +143,7 @@ func (r *runner) start(ctx context.Context, name string) error {
 	if res.Failed > 0 {
 		return fmt.Errorf("fill %s: %s", name, res.Complaint())
 	}
+	r.filled = res.Elapsed
 	return nil
 }
 
@@ -150,6 +155,31 @@ func (r *runner) newSystem(name string) system {
 		return &etcdSystem{}
 	}
 	return &bareSystem{}
+}
+
+// firstWay is the way of a system that its ratios are made of.
+func firstWay(system string) way {
+	return ways()[slices.IndexFunc(ways(), func(w way) bool { return w.system == system })]
+}
+
+// write does so many PUTs from 64 clients at the leader.
+func (r *runner) write(ctx context.Context, sys system, puts int) error {
+	const clients = 64
+	p, err := firstWay(sys.name()).dial(sys.endpoints()[sys.leader():sys.leader()+1], clients, value(r.shape.valueBytes))
+	if err != nil {
+		return err
+	}
+	res, err := load.Run(ctx, load.Config{Workers: clients, Classes: classNames(), Count: int64(puts)}, func(ctx context.Context, n int) (load.Worker, error) {
+		s, err := p.session(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		return newWorker(s, kindPut, newChooser(r.opts.Seed, n, r.shape.keys))
+	})
+	if err == nil && res.Failed > 0 {
+		err = errors.New(res.Complaint())
+	}
+	return errors.Join(err, p.Close())
 }
 
 // measure runs the loop once, on new connections.

@@ -84,6 +84,13 @@ func pick(all []scenario, pattern *regexp.Regexp, full bool) []scenario {
 	})
 }
 
+// pickStates does the same with states.
+func pickStates(all []state, pattern *regexp.Regexp, full bool) []state {
+	return slices.DeleteFunc(slices.Clone(all), func(s state) bool {
+		return !full && !s.short || !pattern.MatchString(s.name)
+	})
+}
+
 // with returns the usual work of a kind.
 func with(kind string, clients int, to target) work {
 	w := usual()

@@ -45,6 +45,9 @@ func writeTable(w io.Writer, r *report) {
 		writeResults(w, r)
 		writeRatios(w, r)
 	}
+	if len(r.Facts) > 0 {
+		writeFacts(w, r)
+	}
 }
 
 func writeResults(w io.Writer, r *report) {
@@ -116,6 +119,55 @@ func writeRatios(w io.Writer, r *report) {
 	}
 }
 
+func writeFacts(w io.Writer, r *report) {
+	fmt.Fprintln(w, "| State | | kvd | etcd | ratio | goal | reached |")
+	fmt.Fprintln(w, "|---|---|--:|--:|--:|---|---|")
+	for i := range r.Facts {
+		f := &r.Facts[i]
+		k, e := newSpread(f.Values[systemKvd]), newSpread(f.Values[systemEtcd])
+		relation, want, reached := "", "", ""
+		rel, err := f.ratio()
+		if err == nil {
+			relation = fmt.Sprintf("%.2f (%.2f–%.2f)", rel.median, rel.least, rel.most)
+		}
+		switch {
+		case f.Most > 0 && err == nil:
+			want, reached = fmt.Sprintf("≤ %g × etcd", f.Most), yes(rel.median <= f.Most)
+		case f.Limit > 0 && len(f.Values[systemKvd]) > 0:
+			want, reached = fmt.Sprintf("≤ %g", f.Limit), yes(k.median <= f.Limit)
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n",
+			f.State, f.Name, f.text(systemKvd, k), f.text(systemEtcd, e), relation, want, reached)
+	}
+	fmt.Fprintln(w)
+}
+
+// text writes a value in a unit that fits; nothing where there is none.
+func (f *fact) text(system string, s spread) string {
+	if len(f.Values[system]) == 0 {
+		return ""
+	}
+	one := func(v float64) string {
+		switch f.Unit {
+		case unitSeconds:
+			return micros(v * 1e6)
+		case unitBytes:
+			return megabytes(v)
+		case unitPerSecond:
+			return count(v) + "/s"
+		}
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%s (%s–%s)", one(s.median), one(s.least), one(s.most))
+}
+
+func yes(reached bool) string {
+	if reached {
+		return "yes"
+	}
+	return "no"
+}
+
 // judge says what the goal of a pair is, and whether these medians reach it.
 func judge(goals []goal, pair [2]string, throughput, p99 float64) (want, reached string) {
 	for _, g := range goals {
@@ -129,10 +181,7 @@ func judge(goals []goal, pair [2]string, throughput, p99 float64) (want, reached
 		if g.p99Most > 0 {
 			want, ok = want+fmt.Sprintf(", p99 ≤ %g", g.p99Most), ok && p99 <= g.p99Most
 		}
-		if ok {
-			return want, "yes"
-		}
-		return want, "no"
+		return want, yes(ok)
 	}
 	return "", ""
 }
