@@ -6,66 +6,44 @@ import (
 	"fmt"
 
 	"kvd/internal/load/httpload"
+	"kvd/internal/load/kvdload"
 )
 
 // kvdWire drives kvd with the requests that curl would send.
-type kvdWire struct {
-	conn                 *httpload.Conn
-	write, read, stale   *httpload.Request
-	transaction, listing *httpload.Request
-}
+type kvdWire struct{ *kvdload.Session }
 
 func dialKvdWire(endpoints []string, _ int, value []byte) (pool, error) {
-	return wirePool{endpoints, func(host string, conn *httpload.Conn) (session, error) {
-		return newKvdWire(host, conn, value)
+	return wirePool{endpoints, func(ctx context.Context, host string) (session, error) {
+		s, err := kvdload.Open(ctx, host, kvdload.Config{KeyBytes: keyBytes, Value: value, Page: pageSize})
+		return kvdWire{s}, err
 	}}, nil
 }
 
-func newKvdWire(host string, conn *httpload.Conn, value []byte) (session, error) {
-	k := httpload.Placeholder(keyBytes)
-	m := requestMaker{host: host, size: keyBytes}
-	s := &kvdWire{
-		conn:  conn,
-		write: m.make("PUT", "/v1/kv/"+k, value),
-		read:  m.make("GET", "/v1/kv/"+k, nil),
-		stale: m.make("GET", "/v1/kv/"+k+"?consistency=stale", nil),
-		transaction: m.make("POST", "/v1/txn",
-			fmt.Appendf(nil, `{"if":[{"key":"%[1]s","exists":true}],"then":[{"put":{"key":"%[1]s","value":"%[2]s"}},{"get":{"key":"%[1]s"}}],"else":[{"get":{"key":"%[1]s"}}]}`, k, value),
-			"Content-Type: application/json"),
-		listing: m.make("GET", fmt.Sprintf("/v1/kv?start=%s&limit=%d", k, pageSize), nil),
+func (s kvdWire) put(_ context.Context, key []byte) error             { return s.Put(key) }
+func (s kvdWire) get(_ context.Context, key []byte, stale bool) error { return s.Get(key, stale) }
+func (s kvdWire) txn(_ context.Context, key []byte) error             { return s.Txn(key) }
+func (s kvdWire) list(_ context.Context, key []byte) error            { return s.List(key) }
+
+// bareWire sends the bare handler what kvd is sent.
+type bareWire struct{ kvdWire }
+
+func dialBare(endpoints []string, workers int, value []byte) (pool, error) {
+	p, err := dialKvdWire(endpoints, workers, value)
+	if err != nil {
+		return nil, err
 	}
-	return s, m.err
+	return wirePool{endpoints, func(ctx context.Context, host string) (session, error) {
+		s, err := p.(wirePool).open(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		return bareWire{s.(kvdWire)}, nil
+	}}, nil
 }
 
-func (s *kvdWire) put(_ context.Context, key []byte) error {
-	s.write.SetKey(key)
-	_, err := s.conn.Do(s.write, 204, 201)
-	return err
-}
-
-func (s *kvdWire) get(_ context.Context, key []byte, stale bool) error {
-	r := s.read
-	if stale {
-		r = s.stale
-	}
-	r.SetKey(key)
-	_, err := s.conn.Do(r, 200)
-	return err
-}
-
-func (s *kvdWire) txn(_ context.Context, key []byte) error {
-	s.transaction.SetKey(key)
-	_, err := s.conn.Do(s.transaction, 200)
-	return err
-}
-
-func (s *kvdWire) list(_ context.Context, key []byte) error {
-	s.listing.SetKey(key)
-	_, err := s.conn.Do(s.listing, 200)
-	return err
-}
-
-func (s *kvdWire) Close() error { return s.conn.Close() }
+func (s bareWire) put(_ context.Context, key []byte) error { return s.PutTo(key, 200) }
+func (s bareWire) txn(context.Context, []byte) error       { return errCannot }
+func (s bareWire) list(context.Context, []byte) error      { return errCannot }
 
 // etcdGateway drives etcd by the JSON gateway, which is what curl can use.
 type etcdGateway struct {
@@ -77,28 +55,33 @@ type etcdGateway struct {
 }
 
 func dialEtcdGateway(endpoints []string, _ int, value []byte) (pool, error) {
-	return wirePool{endpoints, func(host string, conn *httpload.Conn) (session, error) {
-		return newEtcdGateway(host, conn, value)
+	return wirePool{endpoints, func(ctx context.Context, host string) (session, error) {
+		return openEtcdGateway(ctx, host, value)
 	}}, nil
 }
 
-func newEtcdGateway(host string, conn *httpload.Conn, value []byte) (session, error) {
-	k := httpload.Placeholder(keyBase64)
-	v := base64.StdEncoding.EncodeToString(value)
-	m := requestMaker{host: host, size: keyBase64}
-	post := func(path, format string, args ...any) *httpload.Request {
-		return m.make("POST", path, fmt.Appendf(nil, format, args...), "Content-Type: application/json")
+func openEtcdGateway(ctx context.Context, host string, value []byte) (session, error) {
+	s := &etcdGateway{}
+	k, v := httpload.Placeholder(keyBase64), base64.StdEncoding.EncodeToString(value)
+	for _, r := range []struct {
+		to         **httpload.Request
+		path, body string
+	}{
+		{&s.write, "/v3/kv/put", fmt.Sprintf(`{"key":"%s","value":"%s"}`, k, v)},
+		{&s.read, "/v3/kv/range", fmt.Sprintf(`{"key":"%s"}`, k)},
+		{&s.stale, "/v3/kv/range", fmt.Sprintf(`{"key":"%s","serializable":true}`, k)},
+		{&s.transaction, "/v3/kv/txn", fmt.Sprintf(`{"compare":[{"key":"%[1]s","target":"CREATE","result":"GREATER","create_revision":"0"}],`+
+			`"success":[{"request_put":{"key":"%[1]s","value":"%[2]s"}},{"request_range":{"key":"%[1]s"}}],"failure":[{"request_range":{"key":"%[1]s"}}]}`, k, v)},
+		{&s.listing, "/v3/kv/range", fmt.Sprintf(`{"key":"%s","range_end":"AA==","limit":%d}`, k, pageSize)},
+	} {
+		var err error
+		if *r.to, err = httpload.NewRequest("POST", host, r.path, keyBase64, []byte(r.body), "Content-Type: application/json"); err != nil {
+			return nil, err
+		}
 	}
-	s := &etcdGateway{
-		conn:  conn,
-		write: post("/v3/kv/put", `{"key":"%s","value":"%s"}`, k, v),
-		read:  post("/v3/kv/range", `{"key":"%s"}`, k),
-		stale: post("/v3/kv/range", `{"key":"%s","serializable":true}`, k),
-		transaction: post("/v3/kv/txn", `{"compare":[{"key":"%[1]s","target":"CREATE","result":"GREATER","create_revision":"0"}],`+
-			`"success":[{"request_put":{"key":"%[1]s","value":"%[2]s"}},{"request_range":{"key":"%[1]s"}}],"failure":[{"request_range":{"key":"%[1]s"}}]}`, k, v),
-		listing: post("/v3/kv/range", `{"key":"%s","range_end":"AA==","limit":%d}`, k, pageSize),
-	}
-	return s, m.err
+	var err error
+	s.conn, err = httpload.Open(ctx, host)
+	return s, err
 }
 
 func (s *etcdGateway) do(r *httpload.Request, key []byte) error {
@@ -119,61 +102,14 @@ func (s *etcdGateway) txn(_ context.Context, key []byte) error  { return s.do(s.
 func (s *etcdGateway) list(_ context.Context, key []byte) error { return s.do(s.listing, key) }
 func (s *etcdGateway) Close() error                             { return s.conn.Close() }
 
-// bareWire sends the bare handler what kvd is sent.
-type bareWire struct{ *kvdWire }
-
-func dialBare(endpoints []string, _ int, value []byte) (pool, error) {
-	return wirePool{endpoints, func(host string, conn *httpload.Conn) (session, error) {
-		s, err := newKvdWire(host, conn, value)
-		if err != nil {
-			return nil, err
-		}
-		return bareWire{s.(*kvdWire)}, nil
-	}}, nil
-}
-
-func (s bareWire) put(_ context.Context, key []byte) error {
-	s.write.SetKey(key)
-	_, err := s.conn.Do(s.write, 200)
-	return err
-}
-
-func (s bareWire) txn(context.Context, []byte) error  { return errCannot }
-func (s bareWire) list(context.Context, []byte) error { return errCannot }
-
 // wirePool gives every worker a connection of its own.
 type wirePool struct {
 	endpoints []string
-	open      func(host string, conn *httpload.Conn) (session, error)
+	open      func(ctx context.Context, host string) (session, error)
 }
 
 func (p wirePool) session(ctx context.Context, worker int) (session, error) {
-	host := p.endpoints[worker%len(p.endpoints)]
-	conn, err := httpload.Open(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	s, err := p.open(host, conn)
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return s, nil
+	return p.open(ctx, p.endpoints[worker%len(p.endpoints)])
 }
 
 func (wirePool) Close() error { return nil }
-
-// requestMaker makes requests with keys of one size, and keeps the first error.
-type requestMaker struct {
-	host string
-	size int
-	err  error
-}
-
-func (m *requestMaker) make(method, path string, body []byte, headers ...string) *httpload.Request {
-	r, err := httpload.NewRequest(method, m.host, path, m.size, body, headers...)
-	if err != nil && m.err == nil {
-		m.err = err
-	}
-	return r
-}

@@ -33,6 +33,7 @@ const (
 var allowed = map[string][]string{
 	module + "/cmd/kvd": {
 		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "replica", internal + "transport",
+		internal + "load", internal + "load/kvdload", module + "/client",
 	},
 	internal + "httpapi":   {internal + "kvstore"},
 	internal + "kvstore":   {},
@@ -45,6 +46,7 @@ var allowed = map[string][]string{
 	internal + "archtest":      {},
 	internal + "load":          {},
 	internal + "load/httpload": {},
+	internal + "load/kvdload":  {internal + "load/httpload"},
 	module + "/client":         {},
 	module + "/test":           {module + "/client"},
 	module + "/test/bare":      {},

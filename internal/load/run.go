@@ -125,6 +125,7 @@ func (l *loop) watch(ctx context.Context, idle <-chan struct{}) *Result {
 			l.start()
 			overc = l.over()
 			last = time.Now()
+			tick.Reset(l.cfg.Every) // so that the first report is of a whole time
 		case <-tick.C:
 			now := time.Now()
 			l.report(now, now.Sub(last))

@@ -158,12 +158,12 @@ func TestProgress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// From 1.5 s to 7 s; a report at each full second.
-		if reports < 5 || reports > 6 || elapsed < 4500*time.Millisecond {
-			t.Errorf("%d reports over %v, want 5 or 6", reports, elapsed)
+		// What counts is from 1.5 s to 7 s.
+		if reports != 5 || elapsed != 5*time.Second {
+			t.Errorf("%d reports over %v, want 5 over 5 s", reports, elapsed)
 		}
-		if rest := r.Operations() - reported; rest < 0 || rest > 2*101 {
-			t.Errorf("%d operations were reported of %d", reported, r.Operations())
+		if rest := r.Operations() - reported; rest < 90 || rest > 110 {
+			t.Errorf("%d operations were reported of %d, want all but those of half a second", reported, r.Operations())
 		}
 	})
 }
