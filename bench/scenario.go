@@ -72,9 +72,20 @@ type goal struct {
 	p99Most float64 // of the times that 99 of 100 operations take at most; 0: any
 }
 
-// scenarios are all there are, those of one cluster together.
+// scenarios are all there are, those of one shape together, so that a cluster is
+// filled once.
 func scenarios() []scenario {
-	return slices.Concat(puts(), gets(), mixtures(), txns(), watches(), listings(), sweeps())
+	all := slices.Concat(puts(), gets(), mixtures(), txns(), watches(), listings(), sweeps())
+	var shapes []shape
+	for _, s := range all {
+		if !slices.Contains(shapes, s.shape()) {
+			shapes = append(shapes, s.shape())
+		}
+	}
+	slices.SortStableFunc(all, func(a, b scenario) int {
+		return slices.Index(shapes, a.shape()) - slices.Index(shapes, b.shape())
+	})
+	return all
 }
 
 // pick returns the scenarios whose names match, of the short run or of all.
