@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 func short(pattern string, more ...string) []string {
 	return append([]string{
 		"run", "--kvd", *kvdBinary, "--full", "--run", pattern, "--members", "1", "--keys", "1000",
-		"--rounds", "2", "--warm-up", "50ms", "--duration", "200ms",
+		"--rounds", "2", "--warm-up", "50ms", "--duration", "300ms",
 	}, more...)
 }
 
@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 	json := filepath.Join(out, "report.json")
 	var stdout, stderr bytes.Buffer
 	// The last takes another shape, with a cluster of its own.
-	pattern := `^((put|get)/c(1|64)/leader|(stale|mixed|txn|list)/c64/leader|watch/c1/all/watchers=10|put/c64/leader/keys=64/value=1048576|put/c64/leader/watchers=1000)$`
+	pattern := `^((put|get)/c(1|64)/leader|(stale|mixed|txn|list)/c64/leader|watch/c1/all/watchers=10|put/c64/leader/keys=4096/value=16384|put/c64/leader/watchers=1000)$`
 	if code := run(t.Context(), short(pattern, "--dir", dir, "--json", json), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, stderr.String())
 	}
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 		"| get/c64/leader/members=1/keys=1000 | etcd gateway |", "| txn/c64/leader/members=1/keys=1000 | kvd Go |",
 		"| list/c64/leader/members=1/keys=1000 | kvd Go to etcd Go |", "| mixed/c64/leader/members=1/keys=1000 | kvd wire to etcd gateway |",
 		"| get/c64/leader/members=1/keys=1000 | kvd wire to bare |", "| watch/c1/all/members=1/keys=1000/watchers=10 | kvd wire to etcd Go |",
-		"| put/c64/leader/members=1/keys=64/value=1048576 | kvd wire to etcd Go |", "≥ 5, p99 ≤ 0.25",
+		"| put/c64/leader/members=1/keys=4096/value=16384 | kvd wire to etcd Go |", "≥ 5, p99 ≤ 0.25",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is not in the table:\n%s", want, table)
@@ -314,8 +314,8 @@ func TestScenarios(t *testing.T) {
 			}
 		}
 		for _, g := range s.goals {
-			if !strings.Contains(fmt.Sprint(s.ways), g.of) || !strings.Contains(fmt.Sprint(s.ways), g.to) {
-				t.Errorf("%s: the goal is about %s and %s", s.name(), g.of, g.to)
+			if !strings.Contains(fmt.Sprint(s.ways), g.Of) || !strings.Contains(fmt.Sprint(s.ways), g.To) {
+				t.Errorf("%s: the goal is about %s and %s", s.name(), g.Of, g.To)
 			}
 		}
 	}

@@ -67,9 +67,10 @@ type scenario struct {
 
 // goal is what the first way of a ratio must reach in relation to the second.
 type goal struct {
-	of, to  string
-	least   float64 // of the throughputs; 0: any
-	p99Most float64 // of the times that 99 of 100 operations take at most; 0: any
+	Of      string  `json:"of"`
+	To      string  `json:"to"`
+	Least   float64 `json:"least,omitempty"`    // of the throughputs; 0: any
+	P99Most float64 `json:"p99_most,omitempty"` // of the times that 99 of 100 operations take at most; 0: any
 }
 
 // scenarios are all there are, those of one shape together, so that a cluster is
