@@ -18,7 +18,7 @@ VCS  := $(if $(shell git rev-parse --git-dir 2>/dev/null),auto,false)
 export GOREMAN_RPC_ADDR ?= 127.0.0.1
 
 .DEFAULT_GOAL := help
-.PHONY: help build run cluster test check fuzz sim chaos chaos-short chaos-release bin/chaos mutants powerfail powerfail-short soak bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
+.PHONY: help build run cluster test check fuzz sim chaos chaos-short chaos-release bin/chaos bin/bench bench bench-full test-bench mutants powerfail powerfail-short soak bench-wrk bench-watch bench-keys bench-snapshot test-long test-model clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +101,19 @@ powerfail-short: build ## the same, 10 + 10
 soak: build ## three members under load for DURATION (1h): memory, goroutines, descriptors and disk must be flat; report in bin/soak.d
 	$(GO) build -o bin/soak ./test/soak
 	bin/soak --kvd $(BIN) --duration $(DURATION) --out bin/soak.d
+
+bench: build bin/bench ## kvd beside etcd and a bare HTTP handler, in less than 5 minutes: a table, and bin/bench.json; BENCHARGS="--run ^put/"
+	bin/bench run --kvd $(BIN) --json bin/bench.json $(BENCHARGS)
+
+bench-full: build bin/bench ## all of it, with more keys, members, values and clients; bin/bench-full.json
+	bin/bench run --full --kvd $(BIN) --json bin/bench-full.json $(BENCHARGS)
+
+# A module of its own, which brings etcd along.
+bin/bench:
+	cd bench && $(GO) build -trimpath -o ../$@ .
+
+test-bench: build ## the tests of bench: short runs, with one member of each kind
+	cd bench && $(GO) vet ./... && $(GO) tool -modfile=../go.mod staticcheck ./... && $(GO) test -count=1 ./... -args -kvd=$(CURDIR)/$(BIN)
 
 bench-wrk: ## load the leader of three members and a bare net/http handler with wrk, print the ratios
 	KVD_BENCH_WRK=1 $(GO) test -count=1 -v -timeout=20m -run '^TestWrkRatios$$' ./test/

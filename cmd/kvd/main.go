@@ -7,7 +7,8 @@
 //	httpapi → kvstore.DB → raftnode.Node ⇄ transport.Transport
 //
 // The other commands work on files while no member runs: doctor, snapshot
-// inspect, restore, recover and debug dump-log.
+// inspect, restore, recover and debug dump-log. bench is a client that loads a
+// cluster.
 //
 // Goroutines of the package: one per part that runs (peer server, transport,
 // raft node, disk space, retention, expiry, client server; each is joined before
@@ -70,7 +71,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServeCommand(), newDoctorCommand(), newSnapshotCommand(), newRestoreCommand(), newRecoverCommand(), newDebugCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newSnapshotCommand(), newRestoreCommand(), newRecoverCommand(), newBenchCommand(), newDebugCommand(), newVersionCommand())
 	return root
 }
 

@@ -33,6 +33,7 @@ const (
 var allowed = map[string][]string{
 	module + "/cmd/kvd": {
 		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "replica", internal + "transport",
+		internal + "load", internal + "load/kvdload", module + "/client",
 	},
 	internal + "http1":     {},
 	internal + "httpapi":   {internal + "http1", internal + "kvstore"},
@@ -44,6 +45,9 @@ var allowed = map[string][]string{
 		internal + "httpapi", internal + "kvstore", internal + "raftnode", internal + "replica", internal + "transport",
 	},
 	internal + "archtest":      {},
+	internal + "load":          {},
+	internal + "load/httpload": {},
+	internal + "load/kvdload":  {internal + "load/httpload"},
 	module + "/client":         {},
 	module + "/test":           {module + "/client"},
 	module + "/test/bare":      {},
@@ -83,6 +87,8 @@ var outside = []struct {
 		"a member reaches its peers through the Transport interface only"},
 	{module + "/client", true, []string{"go.etcd.io/", "go.uber.org/", "github.com/", "google.golang.org/", "golang.org/"}, nil,
 		"users' programs get the client and nothing else with it"},
+	{internal + "load", false, []string{"net"}, nil,
+		"a closed loop does not know what an operation is"},
 	{internal + "transport", false, []string{"go.etcd.io/"}, []string{"go.etcd.io/raft/v3/raftpb"},
 		"the transport carries messages and decides nothing about raft"},
 }

@@ -1,12 +1,9 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,8 +27,7 @@ type Member struct {
 	PeerURL   string
 	Args      []string // further flags of each start
 
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
+	p Process
 }
 
 // NewCluster prepares founding members on ports of their own, with their data in
@@ -40,8 +36,8 @@ func NewCluster(binary, logs string, dirs []string, args ...string) ([]*Member, 
 	var members []*Member
 	var list []string
 	for i, dir := range dirs {
-		client, err1 := freePort()
-		peer, err2 := freePort()
+		client, err1 := FreePort()
+		peer, err2 := FreePort()
 		if err := errors.Join(err1, err2); err != nil {
 			return nil, err
 		}
@@ -62,79 +58,33 @@ func NewCluster(binary, logs string, dirs []string, args ...string) ([]*Member, 
 func (m *Member) Name() string { return "member " + strconv.FormatUint(m.ID, 10) }
 
 // PID is the id of the latest process.
-func (m *Member) PID() int { return m.cmd.Process.Pid }
+func (m *Member) PID() int { return m.p.PID() }
 
 // Start starts a process, and does not wait for it to be ready.
 func (m *Member) Start() error {
-	log, err := os.OpenFile(m.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	args := append([]string{
+	m.p.Name, m.p.Binary, m.p.Log = m.Name(), m.Binary, m.Log
+	m.p.Args = append([]string{
 		"serve", "--id", strconv.FormatUint(m.ID, 10), "--data-dir", m.Dir,
 		"--listen-client", strings.TrimPrefix(m.ClientURL, "http://"), "--listen-peer", strings.TrimPrefix(m.PeerURL, "http://"),
 	}, m.Args...)
-	cmd := exec.Command(m.Binary, args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = childAttributes()
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "KVD_") {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	if err := cmd.Start(); err != nil {
+	if err := m.p.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", m.Name(), err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = cmd.Wait() // the exit code is read from cmd.ProcessState
-	}()
-	m.cmd, m.done = cmd, done
 	return nil
 }
 
 // Running reports whether there is a process.
-func (m *Member) Running() bool {
-	if m.cmd == nil {
-		return false
-	}
-	select {
-	case <-m.done:
-		return false
-	default:
-		return true
-	}
-}
+func (m *Member) Running() bool { return m.p.Running() }
 
 // Signal sends s to a process that may have ended already.
-func (m *Member) Signal(s syscall.Signal) {
-	if m.Running() {
-		_ = m.cmd.Process.Signal(s)
-	}
-}
+func (m *Member) Signal(s syscall.Signal) { m.p.Signal(s) }
 
 // Kill ends the process at once and waits until it is gone. It may be called again.
-func (m *Member) Kill() {
-	if m.cmd == nil {
-		return
-	}
-	m.Signal(syscall.SIGKILL)
-	<-m.done
-}
+func (m *Member) Kill() { m.p.Kill() }
 
 // Terminate asks the process to end and returns its exit code; -1 when it had to
 // be killed.
-func (m *Member) Terminate(limit time.Duration) int {
-	m.Signal(syscall.SIGTERM)
-	select {
-	case <-m.done:
-	case <-time.After(limit):
-		m.Kill()
-	}
-	return m.cmd.ProcessState.ExitCode()
-}
+func (m *Member) Terminate(limit time.Duration) int { return m.p.Terminate(limit) }
 
 // Ended is why a start came to nothing: the process has ended.
 type Ended struct {
@@ -172,8 +122,8 @@ func (m *Member) WaitReady(ctx context.Context, limit time.Duration) error {
 			return nil
 		}
 		select {
-		case <-m.done:
-			if code := m.cmd.ProcessState.ExitCode(); code != exitBind {
+		case <-m.p.Done():
+			if code := m.p.ExitCode(); code != exitBind {
 				return &Ended{m.Name(), code, m.Tail(12)}
 			}
 			if err := m.Start(); err != nil {
@@ -187,11 +137,4 @@ func (m *Member) WaitReady(ctx context.Context, limit time.Duration) error {
 }
 
 // Tail returns the last lines of the log.
-func (m *Member) Tail(lines int) string {
-	b, err := os.ReadFile(m.Log)
-	if err != nil {
-		return err.Error()
-	}
-	all := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
-	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
-}
+func (m *Member) Tail(lines int) string { return m.p.Tail(lines) }

@@ -14,9 +14,9 @@ var ports struct {
 	used map[int]bool
 }
 
-// freePort finds a port for a member to listen on, again and again: one that the
+// FreePort finds a port for a member to listen on, again and again: one that the
 // system gives to no outgoing connection.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	ports.mu.Lock()
 	defer ports.mu.Unlock()
 	if ports.used == nil {
