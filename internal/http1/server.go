@@ -3,6 +3,7 @@ package http1
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -81,10 +82,10 @@ func (s *Server) accept(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			if ne, ok := err.(net.Error); !ok || !ne.Temporary() || s.stopping.Load() { //nolint:staticcheck // as net/http does
+			//lint:ignore SA1019 net/http goes by it too: out of descriptors, for example
+			if ne, ok := errors.AsType[net.Error](err); !ok || !ne.Temporary() || s.stopping.Load() {
 				return err
 			}
-			// Out of descriptors, for example: as net/http does.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			s.logf("http1: accept: %v; again in %v", err, pause)
 			time.Sleep(pause)
