@@ -108,8 +108,8 @@ bench-full: build bin/bench ## all of it, with more keys, members, values and cl
 bin/bench:
 	cd bench && $(GO) build -trimpath -o ../$@ .
 
-test-bench: build ## a short run of bench with one member each
-	cd bench && $(GO) vet ./... && $(GO) test -count=1 ./... -args -kvd=$(CURDIR)/$(BIN)
+test-bench: build ## the tests of bench: short runs, with one member of each kind
+	cd bench && $(GO) vet ./... && $(GO) tool -modfile=../go.mod staticcheck ./... && $(GO) test -count=1 ./... -args -kvd=$(CURDIR)/$(BIN)
 
 bench-wrk: ## load the leader of three members and a bare net/http handler with wrk, print the ratios
 	KVD_BENCH_WRK=1 $(GO) test -count=1 -v -timeout=20m -run '^TestWrkRatios$$' ./test/

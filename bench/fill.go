@@ -10,18 +10,20 @@ import (
 	"kvd/internal/load"
 )
 
-// How a system is filled: by transactions of fillBatch puts, from fillers
-// clients of its Go library at the leader.
+// How a system is filled: by transactions of so many puts and bytes at most, from
+// some clients of its Go library at the leader.
 const (
-	fillBatch = 100
+	fillOps   = 100
+	fillBytes = 256 << 10
 	fillers   = 8
 )
 
 // fill writes the first keys of the keyspace.
 func fill(ctx context.Context, s system, keys int, value []byte) (*load.Result, error) {
 	var next atomic.Int64
+	batch := max(1, min(fillOps, fillBytes/len(value)))
 	return load.Run(ctx, load.Config{Workers: fillers}, func(context.Context, int) (load.Worker, error) {
-		f := &filler{keys: keys, value: value, next: &next}
+		f := &filler{keys: keys, batch: batch, value: value, next: &next}
 		e := s.endpoints()[s.leader()]
 		var err error
 		if s.name() == systemKvd {
@@ -36,6 +38,7 @@ func fill(ctx context.Context, s system, keys int, value []byte) (*load.Result, 
 // filler writes keys that no other has written.
 type filler struct {
 	keys  int
+	batch int
 	value []byte
 	next  *atomic.Int64 // the first key that none has taken
 
@@ -45,8 +48,8 @@ type filler struct {
 
 // Do writes the next keys.
 func (f *filler) Do(ctx context.Context) (int, error) {
-	end := int(f.next.Add(fillBatch))
-	begin := end - fillBatch
+	end := int(f.next.Add(int64(f.batch)))
+	begin := end - f.batch
 	if end = min(end, f.keys); begin >= end {
 		return 0, load.ErrDone
 	}

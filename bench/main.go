@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		PersistentPreRun:  func(*cobra.Command, []string) { usage = false },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newRunCommand(), newTableCommand(), newListCommand(), newEtcdCommand(), newBareCommand())
+	root.AddCommand(newRunCommand(), newTableCommand(), newChartCommand(), newListCommand(), newEtcdCommand(), newBareCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

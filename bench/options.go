@@ -23,6 +23,8 @@ type options struct {
 	Rounds   int           `json:"rounds"`
 	WarmUp   time.Duration `json:"warm_up_ns"`
 	Duration time.Duration `json:"duration_ns"` // of one way in one round
+	Members  int           `json:"members"`     // where a scenario says nothing else
+	Keys     int           `json:"keys"`
 	Seed     uint64        `json:"seed"`
 	JSON     string        `json:"-"`
 
@@ -45,8 +47,9 @@ func newRunCommand() *cobra.Command {
 		Short:   "Measure, and print a table",
 		Long:    runLong,
 		Example: "  bench run --kvd bin/kvd --run '^put/' --json bin/bench.json",
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return o.validate() },
+		Args: func(cmd *cobra.Command, args []string) error { // what is wrong with flags is told as what is wrong with arguments
+			return errors.Join(cobra.NoArgs(cmd, args), o.validate())
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := o.run(cmd.Context(), newProgressLine(cmd.ErrOrStderr()))
 			if r != nil && o.JSON != "" {
@@ -68,6 +71,8 @@ func newRunCommand() *cobra.Command {
 	fs.IntVar(&o.Rounds, "rounds", 3, "how often each way has its turn")
 	fs.DurationVar(&o.WarmUp, "warm-up", 300*time.Millisecond, "time of each turn that does not count")
 	fs.DurationVar(&o.Duration, "duration", time.Second, "time of each turn that counts")
+	fs.IntVar(&o.Members, "members", usual().Members, "members of a cluster, where a scenario names no number of its own")
+	fs.IntVar(&o.Keys, "keys", usual().Keys, "keys, where a scenario names no number of its own")
 	fs.Uint64Var(&o.Seed, "seed", 1, "of the choice of keys")
 	fs.StringVar(&o.JSON, "json", "", "write the report to this file")
 	return cmd
@@ -96,7 +101,22 @@ func (o *options) validate() error {
 	if o.Rounds < 1 || o.WarmUp < 0 || o.Duration <= 0 {
 		errs = append(errs, fmt.Errorf("%d rounds of %v after %v: there must be some, and of some length", o.Rounds, o.Duration, o.WarmUp))
 	}
+	if o.Members < 1 || o.Members > 9 || o.Keys < pageSize {
+		errs = append(errs, fmt.Errorf("%d members with %d keys: 1 to 9, and %d or more", o.Members, o.Keys, pageSize))
+	}
 	return errors.Join(errs...)
+}
+
+// adapt puts the options' numbers in place of the usual ones.
+func (o *options) adapt(sh shape) shape {
+	u := usual()
+	if sh.members == u.Members {
+		sh.members = o.Members
+	}
+	if sh.keys == u.Keys {
+		sh.keys = o.Keys
+	}
+	return sh
 }
 
 // run measures what the options ask for. With an error it returns what there is
@@ -121,6 +141,8 @@ func (o *options) run(ctx context.Context, line *progressLine) (*report, error) 
 	still := pickStates(states(), o.pattern, o.Full)
 	line.of = len(list) + len(still)
 	for _, s := range list {
+		sh := o.adapt(s.shape())
+		s.Members, s.Keys = sh.members, sh.keys
 		if err = r.run(ctx, s); err != nil {
 			break
 		}
@@ -130,6 +152,7 @@ func (o *options) run(ctx context.Context, line *progressLine) (*report, error) 
 		if err != nil {
 			break
 		}
+		s.shape = o.adapt(s.shape)
 		err = r.measureState(ctx, s)
 		line.done++
 	}

@@ -30,7 +30,7 @@ type result struct {
 	Name string `json:"name"`
 	work
 	Series []series `json:"series"`
-	Goals  []goal   `json:"-"`
+	Goals  []goal   `json:"goals,omitempty"`
 }
 
 // series is what one way has done in each round.
@@ -113,13 +113,6 @@ func readReport(path string) (*report, error) {
 	}
 	if r.Schema != schema {
 		return nil, fmt.Errorf("%s: schema %d, and this program knows %d", path, r.Schema, schema)
-	}
-	known := map[string]scenario{}
-	for _, s := range scenarios() {
-		known[s.name()] = s
-	}
-	for i := range r.Results {
-		r.Results[i].Goals = known[r.Results[i].Name].goals
 	}
 	return &r, nil
 }

@@ -67,14 +67,26 @@ type scenario struct {
 
 // goal is what the first way of a ratio must reach in relation to the second.
 type goal struct {
-	of, to  string
-	least   float64 // of the throughputs; 0: any
-	p99Most float64 // of the times that 99 of 100 operations take at most; 0: any
+	Of      string  `json:"of"`
+	To      string  `json:"to"`
+	Least   float64 `json:"least,omitempty"`    // of the throughputs; 0: any
+	P99Most float64 `json:"p99_most,omitempty"` // of the times that 99 of 100 operations take at most; 0: any
 }
 
-// scenarios are all there are, those of one cluster together.
+// scenarios are all there are, those of one shape together, so that a cluster is
+// filled once.
 func scenarios() []scenario {
-	return slices.Concat(puts(), gets(), mixtures(), txns(), watches(), listings(), sweeps())
+	all := slices.Concat(puts(), gets(), mixtures(), txns(), watches(), listings(), sweeps())
+	var shapes []shape
+	for _, s := range all {
+		if !slices.Contains(shapes, s.shape()) {
+			shapes = append(shapes, s.shape())
+		}
+	}
+	slices.SortStableFunc(all, func(a, b scenario) int {
+		return slices.Index(shapes, a.shape()) - slices.Index(shapes, b.shape())
+	})
+	return all
 }
 
 // pick returns the scenarios whose names match, of the short run or of all.

@@ -18,7 +18,7 @@ func sweeps() []scenario {
 	for _, size := range []int{16, 1 << 10, 16 << 10, 128 << 10, 1 << 20} {
 		add(func(w *work) {
 			w.ValueBytes = size
-			w.Keys = min(w.Keys, sweepBytes/size) // all of them fit into memory
+			w.Keys = sweptKeys(size)
 		})
 	}
 	for _, members := range []int{1, 5} {
@@ -34,3 +34,7 @@ func sweeps() []scenario {
 
 // sweepBytes is how much is stored at most with large values.
 const sweepBytes = 64 << 20
+
+// sweptKeys is how many keys there are with values of a size: the usual number,
+// or fewer, so that all fit into memory.
+func sweptKeys(valueBytes int) int { return min(usual().Keys, sweepBytes/valueBytes) }

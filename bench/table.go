@@ -93,7 +93,7 @@ func writeRatios(w io.Writer, r *report) {
 			a, err1 := r.side(res, pair[0])
 			b, err2 := r.side(res, pair[1])
 			if err1 != nil || err2 != nil {
-				if g := slices.IndexFunc(res.Goals, func(g goal) bool { return g.of == pair[0] && g.to == pair[1] }); g >= 0 {
+				if g := slices.IndexFunc(res.Goals, func(g goal) bool { return g.Of == pair[0] && g.To == pair[1] }); g >= 0 {
 					refused = append(refused, fmt.Sprintf("%s, %s to %s", res.Name, pair[0], pair[1]))
 				}
 				continue
@@ -108,9 +108,13 @@ func writeRatios(w io.Writer, r *report) {
 				refused = append(refused, err.Error())
 				continue
 			}
+			times := fmt.Sprintf("%.2f (%.2f–%.2f)", p.median, p.least, p.most)
+			if pair[1] == wayBare {
+				times = "" // it has nothing to wait for
+			}
 			want, reached := judge(res.Goals, pair, t.median, p.median)
-			fmt.Fprintf(w, "| %s | %s to %s | %.2f (%.2f–%.2f) | %.2f (%.2f–%.2f) | %s | %s |\n",
-				res.Name, pair[0], pair[1], t.median, t.least, t.most, p.median, p.least, p.most, want, reached)
+			fmt.Fprintf(w, "| %s | %s to %s | %.2f (%.2f–%.2f) | %s | %s | %s |\n",
+				res.Name, pair[0], pair[1], t.median, t.least, t.most, times, want, reached)
 		}
 	}
 	fmt.Fprintln(w)
@@ -171,15 +175,15 @@ func yes(reached bool) string {
 // judge says what the goal of a pair is, and whether these medians reach it.
 func judge(goals []goal, pair [2]string, throughput, p99 float64) (want, reached string) {
 	for _, g := range goals {
-		if g.of != pair[0] || g.to != pair[1] {
+		if g.Of != pair[0] || g.To != pair[1] {
 			continue
 		}
 		ok := true
-		if g.least > 0 {
-			want, ok = fmt.Sprintf("≥ %g", g.least), throughput >= g.least
+		if g.Least > 0 {
+			want, ok = fmt.Sprintf("≥ %g", g.Least), throughput >= g.Least
 		}
-		if g.p99Most > 0 {
-			want, ok = want+fmt.Sprintf(", p99 ≤ %g", g.p99Most), ok && p99 <= g.p99Most
+		if g.P99Most > 0 {
+			want, ok = want+fmt.Sprintf(", p99 ≤ %g", g.P99Most), ok && p99 <= g.P99Most
 		}
 		return want, yes(ok)
 	}
