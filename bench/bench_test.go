@@ -378,3 +378,18 @@ func TestCharts(t *testing.T) {
 		t.Errorf("exit code %d for a report with nothing to draw, want 1", code)
 	}
 }
+
+// TestUntil: what never happens is too slow, and the last reason is told; the end
+// of the context is something else.
+func TestUntil(t *testing.T) {
+	reason := errors.New("not yet")
+	err := until(t.Context(), 50*time.Millisecond, "it", func(context.Context) error { return reason })
+	if !errors.Is(err, errTooSlow) || !errors.Is(err, reason) {
+		t.Errorf("error %v, want %v with %v", err, errTooSlow, reason)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = until(ctx, time.Hour, "it", func(context.Context) error { cancel(); return reason })
+	if errors.Is(err, errTooSlow) || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}

@@ -23,6 +23,7 @@ type report struct {
 
 	Results []result `json:"results"`
 	Facts   []fact   `json:"facts"`
+	Notes   []string `json:"notes,omitempty"` // what was out of the ordinary
 }
 
 // result is what a scenario has come to.

@@ -37,8 +37,11 @@ const (
 	factCaughtUp = "a follower killed, 20,000 PUTs, started again: until it has them"
 )
 
-// missed is how many writes a follower has to catch up with.
-const missed = 20_000
+// missed is how many writes a follower has to catch up with, within catchUpLimit.
+const (
+	missed       = 20_000
+	catchUpLimit = 30 * time.Second
+)
 
 // states are all there are.
 func states() []state {
@@ -64,7 +67,14 @@ func states() []state {
 	}
 }
 
-// measure measures a state and adds its facts to the report.
+// note adds a remark to the report.
+func (r *runner) note(format string, args ...any) {
+	n := fmt.Sprintf(format, args...)
+	r.report.Notes = append(r.report.Notes, n)
+	r.line.print("%s", n)
+}
+
+// measureState measures a state and adds its facts to the report.
 func (r *runner) measureState(ctx context.Context, st state) error {
 	facts := slices.Clone(st.facts)
 	for i := range facts {
@@ -196,13 +206,19 @@ func measureCatchUp(ctx context.Context, r *runner, s store, to func(string, flo
 	if err := p.Start(); err != nil {
 		return err
 	}
-	err = until(ctx, startLimit, "the follower", func(ctx context.Context) error {
+	err = until(ctx, catchUpLimit, "the follower", func(ctx context.Context) error {
 		have, err := s.applied(ctx, follower)
 		if err == nil && have < goal {
 			err = fmt.Errorf("it has applied %d of %d", have, goal)
 		}
 		return err
 	})
+	if errors.Is(err, errTooSlow) {
+		// It is a result, and no reason to end: members of etcd have been seen
+		// to hang after a snapshot they were sent.
+		r.note("%s: %v; counted as that", s.name(), err)
+		err = nil
+	}
 	to(factCaughtUp, time.Since(begin).Seconds())
 	return err
 }

@@ -89,9 +89,12 @@ func self(name, log string, args ...string) (*daemon.Process, error) {
 	return &daemon.Process{Name: name, Binary: binary, Args: args, Log: log}, nil
 }
 
+// errTooSlow is for what did not happen within its limit.
+var errTooSlow = errors.New("not within the limit")
+
 // until calls f every few milliseconds until it returns nil.
 func until(ctx context.Context, limit time.Duration, what string, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooSlow)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -112,7 +115,10 @@ func until(ctx context.Context, limit time.Duration, what string, f func(ctx con
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s: not within %v: %w", what, limit, last)
+			if context.Cause(ctx) != errTooSlow {
+				return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+			}
+			return fmt.Errorf("%s: %w of %v: %w", what, errTooSlow, limit, last)
 		}
 	}
 }

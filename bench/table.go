@@ -48,6 +48,9 @@ func writeTable(w io.Writer, r *report) {
 	if len(r.Facts) > 0 {
 		writeFacts(w, r)
 	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "- %s\n", strings.ReplaceAll(n, "\n", " "))
+	}
 }
 
 func writeResults(w io.Writer, r *report) {
