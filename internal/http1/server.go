@@ -22,6 +22,7 @@ type Server struct {
 	cancel   context.CancelFunc
 
 	headTime, idleTime, writeTime time.Duration // limits, as net/http understands them; 0: none
+	patience                      time.Duration // SilentPatience
 
 	stopping atomic.Bool
 	clock    clock
@@ -44,6 +45,7 @@ func New(fallback *http.Server, short func(*http.Request) bool) *Server {
 		headTime:  cmp.Or(fallback.ReadHeaderTimeout, fallback.ReadTimeout),
 		idleTime:  cmp.Or(fallback.IdleTimeout, fallback.ReadTimeout),
 		writeTime: fallback.WriteTimeout,
+		patience:  SilentPatience,
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -81,7 +83,8 @@ func (s *Server) accept(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			if ne, ok := err.(net.Error); !ok || !ne.Temporary() || s.stopping.Load() { //nolint:staticcheck // as net/http does
+			//lint:ignore SA1019 net/http asks the same, and there is nothing else to ask
+			if ne, ok := err.(net.Error); !ok || !ne.Temporary() || s.stopping.Load() {
 				return err
 			}
 			// Out of descriptors, for example: as net/http does.
@@ -140,7 +143,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	began := time.Now()
 	tick := time.NewTicker(shutdownPoll)
 	defer tick.Stop()
-	for !s.endIdle(time.Since(began) >= SilentPatience) {
+	for !s.endIdle(time.Since(began) >= s.patience) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
