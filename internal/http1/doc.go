@@ -27,5 +27,6 @@
 // connection goes to net/http, which does not know of the POST and answers 400.
 //
 // Goroutines: one a connection, and those of the net/http server. Shutdown
-// and Close end all of them, and Serve returns when they have.
+// ends all of them, and Serve returns when they have; after Close, which cuts them off,
+// a handler that goes on ends by itself.
 package http1

@@ -94,6 +94,50 @@ func TestDeadlinesAreRenewed(t *testing.T) {
 	}
 }
 
+// TestDeadlinesOfOneAnswer: those that a handler has set hold neither for the next answer
+// nor for net/http, which without limits of its own would leave them.
+func TestDeadlinesOfOneAnswer(t *testing.T) {
+	for next, limit := range map[string]time.Duration{putB: far, long: 0} {
+		f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			echo(w, r)
+			if r.Header.Get("X-A") != "" {
+				rc := http.NewResponseController(w)
+				_ = rc.SetReadDeadline(time.Unix(1, 0))
+				_ = rc.SetWriteDeadline(time.Now().Add(soon))
+			}
+		}, func(s *http.Server) { s.WriteTimeout = limit })
+		c := dial(t, f.addr)
+		br := bufio.NewReader(c)
+		send(t, c, putB+getA)
+		receive(t, br)
+		receive(t, br)
+		timer := time.NewTimer(2 * soon)
+		<-timer.C
+		send(t, c, next)
+		receive(t, br)
+	}
+}
+
+// TestLastAnswerArrives although the server leaves unread what came behind the request.
+func TestLastAnswerArrives(t *testing.T) {
+	h := newHeld()
+	f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		h.serve(w, r)
+	})
+	c := dial(t, f.addr)
+	send(t, c, hold)
+	<-h.began
+	send(t, c, strings.Repeat("x", maxBody/2))
+	close(h.free)
+	br := bufio.NewReader(c)
+	receive(t, br)
+	_ = c.CloseWrite()
+	if n, err := io.Copy(io.Discard, br); n != 0 || err != nil {
+		t.Errorf("%d bytes more, %v", n, err)
+	}
+}
+
 func headOf(raw string) string {
 	head, _, _ := strings.Cut(raw, "\r\n\r\n")
 	return head + "\r\n\r\n"

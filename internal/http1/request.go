@@ -93,7 +93,7 @@ func (r *request) parseTarget(target string) bool {
 
 // parseHeaders reads lines that end with CR LF.
 func (r *request) parseHeaders(rest string) bool {
-	host, length := false, false
+	host := false
 	for n := 0; rest != ""; n++ {
 		line, after, ok := strings.Cut(rest, "\r\n")
 		name, value, colon := strings.Cut(line, ":")
@@ -112,10 +112,9 @@ func (r *request) parseHeaders(rest string) bool {
 			r.Host, host = value, true
 			continue
 		case "Content-Length":
-			if length || !r.parseLength(value) {
+			if !r.parseLength(value) {
 				return false
 			}
-			length = true
 		case "Connection":
 			if !strings.EqualFold(value, "keep-alive") {
 				return false

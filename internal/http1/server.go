@@ -3,7 +3,6 @@ package http1
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -23,6 +22,7 @@ type Server struct {
 	cancel   context.CancelFunc
 
 	headTime, idleTime, writeTime time.Duration // limits, as net/http understands them; 0: none
+	patience                      time.Duration // SilentPatience
 
 	stopping atomic.Bool
 	clock    clock
@@ -45,13 +45,15 @@ func New(fallback *http.Server, short func(*http.Request) bool) *Server {
 		headTime:  cmp.Or(fallback.ReadHeaderTimeout, fallback.ReadTimeout),
 		idleTime:  cmp.Or(fallback.IdleTimeout, fallback.ReadTimeout),
 		writeTime: fallback.WriteTimeout,
+		patience:  SilentPatience,
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
 // Serve accepts connections on l, which it closes, until Shutdown or Close, and
-// returns http.ErrServerClosed when they and every handler that it called have ended.
+// returns http.ErrServerClosed when they and every handler that it called have ended;
+// after Close at once, as net/http: a handler that is under way then ends by itself.
 // An error of the listener's it returns at once, and Close ends what is left. One
 // Server serves one listener.
 func (s *Server) Serve(l net.Listener) error {
@@ -70,7 +72,12 @@ func (s *Server) Serve(l net.Listener) error {
 	if !s.stopping.Load() {
 		return err
 	}
-	s.wg.Wait() // each may still have to be handed over
+	drained := make(chan struct{})
+	go func() { s.wg.Wait(); close(drained) }()
+	select {
+	case <-drained: // until then each may still have to be handed over
+	case <-s.ctx.Done():
+	}
 	_ = s.handoff.Close()
 	<-fallen
 	return http.ErrServerClosed
@@ -82,8 +89,8 @@ func (s *Server) accept(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			//lint:ignore SA1019 net/http goes by it too: out of descriptors, for example
-			if ne, ok := errors.AsType[net.Error](err); !ok || !ne.Temporary() || s.stopping.Load() {
+			//lint:ignore SA1019 net/http asks the same, and there is nothing else to ask
+			if ne, ok := err.(net.Error); !ok || !ne.Temporary() || s.stopping.Load() {
 				return err
 			}
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
@@ -141,7 +148,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	began := time.Now()
 	tick := time.NewTicker(shutdownPoll)
 	defer tick.Stop()
-	for !s.endIdle(time.Since(began) >= SilentPatience) {
+	for !s.endIdle(time.Since(began) >= s.patience) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -62,11 +62,6 @@ func TestShutdownEndsIdleConnectionsAtOnce(t *testing.T) {
 	for _, br := range idles {
 		wantEnd(t, br)
 	}
-	if state, ok := f.state(silent); !ok || state != fresh {
-		if took := time.Since(began); took < SilentPatience {
-			t.Errorf("one that has sent nothing was ended after %v", took)
-		}
-	}
 	wantEnd(t, silent)
 	if took := time.Since(began); took < SilentPatience {
 		t.Errorf("one that has sent nothing was ended after %v", took)
@@ -85,6 +80,7 @@ func TestShutdownEndsIdleConnectionsAtOnce(t *testing.T) {
 func TestShutdownAnswers(t *testing.T) {
 	h := newHeld()
 	f := serve(t, h.serve)
+	f.patience = time.Minute // a busy machine is no reason to lose them
 	under, ahead, handed := dial(t, f.addr), dial(t, f.addr), dial(t, f.addr)
 	send(t, under, hold+getA)
 	<-h.began
