@@ -208,26 +208,42 @@ func (s *checked) durable(index uint64) string {
 		return "" // a snapshot that others have acknowledged covers it
 	}
 	counted := append([][]uint64{voters}, s.m.c.before(voters)...)
-	for _, ids := range counted {
-		held := 0
-		for _, id := range ids {
-			if s.m.c.Member(id).Disk.holdsEntry(index, term) {
-				held++
-			}
+	var holders []uint64
+	for _, m := range s.m.c.Members() {
+		if m.Disk.holdsEntry(index, term) {
+			holders = append(holders, m.ID)
 		}
-		if held > len(ids)/2 {
+	}
+	for _, ids := range counted {
+		if held := common(ids, holders); len(held) > len(ids)/2 {
 			return ""
 		}
 	}
 	if len(voters) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on no majority of any of %v", s.m.ID, index, term, counted)
+	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on %v: no majority of any of %v", s.m.ID, index, term, holders, counted)
 }
 
 // succeeded notes that one set of voters has followed another: a life that begins
 // after the change has not seen it.
+//
+// A member that applies two changes at once goes from the first set to the third, and
+// the entries before that may have been counted under the second: one replaced in a
+// joint change, and one added. Whoever was there all the time was a voter in it.
 func (c *Cluster) succeeded(before, voters []uint64) {
+	if both := common(before, voters); len(before)+len(voters)-2*len(both) > 1 && len(both) > 1 {
+		c.follow(both, voters)
+	}
+	c.follow(before, voters)
+}
+
+// common are those of a that are in b.
+func common(a, b []uint64) []uint64 {
+	return slices.DeleteFunc(slices.Clone(a), func(id uint64) bool { return !slices.Contains(b, id) })
+}
+
+func (c *Cluster) follow(before, voters []uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := fmt.Sprint(voters)

@@ -107,6 +107,7 @@ func (s *sim) awaitLeader(t *testing.T, healed time.Time) *Member {
 		}
 		time.Sleep(20 * time.Millisecond)
 		for _, m := range s.c.Members() {
+			s.revive(m) // one whose last write had failed may have ended only now
 			if node := m.Node(); node != nil && node.Leads() {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				_, err := m.DB().Put(ctx, []byte("healed"), fmt.Append(nil, time.Since(healed)), kvstore.PutOptions{})
