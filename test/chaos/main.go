@@ -3,7 +3,7 @@
 //
 //	go run ./test/chaos -duration 5m -report DIR    run, and write DIR/report.md and report.json
 //	go run ./test/chaos sum -report DIR PART...     add up the reports of several runs
-//	go run ./test/chaos check DIR                   check once more what a run has kept in DIR
+//	go run ./test/chaos check DIR                   check once more what a run has kept in DIR, and say so in its report
 //
 // The seed decides which faults come in which order, and what clients do; it is
 // printed. What a fault hits depends on who leads at that moment, too.

@@ -27,6 +27,17 @@ func TestGoodRun(t *testing.T) {
 	}
 }
 
+// A verdict for which too few members were heard decides nothing, and breaks nothing.
+func TestUndecidedVerdict(t *testing.T) {
+	w := goodRun(t)
+	clock := w.log.Entries[len(w.log.Entries)-1].LogClock
+	w.log.Entries = append(w.log.Entries, &Entry{Index: 90, Kind: "check", StateHash: "00000000000000ff", LogClock: clock},
+		&Entry{Index: 91, Kind: "verdict", Detail: json.RawMessage(`{"index":90,"hash":0,"hashes":{"1":255},"missing":[2,3]}`), LogClock: clock})
+	if r := Verdicts(w.log, false); r.Judged != 1 || r.Count > 0 {
+		t.Errorf("%d judged: %v", r.Judged, r.Violations)
+	}
+}
+
 // A check that finds nothing proves nothing: each of these is one thing that went
 // wrong, and the check that must find it, whatever others find of it too.
 func TestPlanted(t *testing.T) {
@@ -249,6 +260,10 @@ func TestPlanted(t *testing.T) {
 		{"members that agree on another state", "verdicts", "the log leads to", func(w *world) {
 			w.log.Entries = append(w.log.Entries, &Entry{Index: 90, Kind: "check", StateHash: "00000000000000ff", LogClock: last(w).LogClock},
 				&Entry{Index: 91, Kind: "verdict", Detail: json.RawMessage(`{"index":90,"hash":254,"hashes":{"1":254}}`), LogClock: last(w).LogClock})
+		}},
+		{"a member that was heard and differed", "verdicts", "member 1 had the state", func(w *world) {
+			w.log.Entries = append(w.log.Entries, &Entry{Index: 90, Kind: "check", StateHash: "00000000000000ff", LogClock: last(w).LogClock},
+				&Entry{Index: 91, Kind: "verdict", Detail: json.RawMessage(`{"index":90,"hash":0,"hashes":{"1":3},"missing":[2,3]}`), LogClock: last(w).LogClock})
 		}},
 		{"a member that differed", "verdicts", "member 2 had the state", func(w *world) {
 			w.log.Entries = append(w.log.Entries, &Entry{Index: 90, Kind: "check", StateHash: "00000000000000ff", LogClock: last(w).LogClock},

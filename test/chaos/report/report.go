@@ -152,6 +152,16 @@ func (r *Report) Judge(want Wanted) {
 	}
 }
 
+// Replace judges a run anew, of which some things have been checked once more.
+func (r *Report) Replace(checks []Check) {
+	for _, c := range checks {
+		r.Checks = slices.DeleteFunc(r.Checks, func(o Check) bool { return o.Name == c.Name })
+	}
+	r.Checks = append(r.Checks, checks...)
+	r.Verdict, r.Reasons = "", nil
+	r.Judge(Wanted{})
+}
+
 // Require sets the verdict of a run, or a sum of runs, in which less may have
 // happened than wanted, and checks the recoveries of all of it.
 func (r *Report) Require(want Wanted) {

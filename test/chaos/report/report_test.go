@@ -56,6 +56,27 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What was checked once more counts, and what was not is judged as before.
+func TestReplace(t *testing.T) {
+	r := Report{
+		Operations: map[string]map[string]int{"put": {"ok": 5}},
+		Faults:     []Fault{{Kind: "rain", Shown: true, Before: MinRate, Recovery: new(5.0)}},
+		Checks: []Check{
+			{Name: "answers", Judged: 5},
+			{Name: "verdicts", Judged: 3, Count: 1, Violations: []string{"a mistake of the check"}},
+		},
+	}
+	if r.Judge(Wanted{}); r.Verdict != Violated {
+		t.Fatalf("verdict %v before", r.Verdict)
+	}
+	if r.Replace([]Check{{Name: "verdicts", Judged: 3}}); r.Verdict != Passed || len(r.Checks) != 3 {
+		t.Errorf("verdict %v of %+v", r.Verdict, r.Checks)
+	}
+	if r.Replace([]Check{{Name: "answers", Judged: 5, Count: 1}}); r.Verdict != Violated || len(r.Checks) != 3 {
+		t.Errorf("verdict %v of %+v, want one that is violated", r.Verdict, r.Checks)
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	hundred := make([]float64, 100)
 	for i := range hundred {
