@@ -263,6 +263,9 @@ func (m *mounted) SaveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) er
 	})
 }
 
+// Prepare implements raftnode.LogStorage: saves are as fast as they are.
+func (m *mounted) Prepare() {}
+
 // Release implements raftnode.LogStorage. It does not wait for its turn among
 // what is not synced: a file that is removed can be gone while others still
 // lack what was written to them before.

@@ -40,6 +40,7 @@ type Disk struct {
 	mark   *watermark
 	failed bool // a write has failed: what the disk holds is not known
 	saved  mark // what has been written; durable with the next fsync
+	ahead  ahead
 }
 
 var _ Storage = (*Disk)(nil)
@@ -54,7 +55,10 @@ func OpenDisk(dir string, lg *zap.Logger) (*Disk, error) {
 	if err := mkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
-	d := &Disk{dir: dir, lg: lg, snaps: snap.New(lg, filepath.Join(dir, "snap"))}
+	d := &Disk{
+		dir: dir, lg: lg, snaps: snap.New(lg, filepath.Join(dir, "snap")),
+		ahead: ahead{dir: filepath.Join(dir, "wal"), step: aheadHere},
+	}
 	if err := d.takeLock(); err != nil {
 		return nil, err
 	}
@@ -320,6 +324,7 @@ func (d *Disk) removeLeftovers() {
 func (d *Disk) Close() error {
 	var errs []error
 	d.bodies.wait()
+	errs = append(errs, d.ahead.close())
 	if d.wal != nil && !d.failed {
 		errs = append(errs, d.wal.Close())
 		d.wal = nil

@@ -43,6 +43,9 @@ func (d *Disk) save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 	if err := d.wal.Save(hs, ents); err != nil {
 		return err
 	}
+	for _, e := range ents {
+		d.ahead.saved(len(e.GetData()) + recordOverhead)
+	}
 	voted := hs != nil && (hs.GetTerm() != d.saved.term || hs.GetVote() != d.saved.vote)
 	if voted {
 		d.saved.term, d.saved.vote = hs.GetTerm(), hs.GetVote()
@@ -55,6 +58,18 @@ func (d *Disk) save(hs *raftpb.HardState, ents []*raftpb.Entry) error {
 		return nil // a commit index alone is not synced
 	}
 	return d.mark.raise(d.saved)
+}
+
+// recordOverhead is about what the log adds to the data of an entry.
+const recordOverhead = 64
+
+// Prepare implements LogStorage. What it does is never missed: when it fails, it is not
+// done any more. What a failed write means for the log, the next Save finds out.
+func (d *Disk) Prepare() {
+	if err := d.ahead.prepare(); err != nil {
+		d.lg.Warn("the way of the log is not prepared any more: writes may take longer", zap.Error(err))
+		d.ahead.step = 0
+	}
 }
 
 // Sync implements LogStorage.

@@ -39,6 +39,12 @@ func (t timedLog[R]) Release(index uint64) error {
 	return t.n.storage.Release(index)
 }
 
+func (t timedLog[R]) Prepare() {
+	t.begin()
+	defer t.end()
+	t.n.storage.Prepare()
+}
+
 // stallWatch counts the ticks that the loop has seen go by during one write. A
 // process that was stopped sees none, and so does not blame its disk.
 type stallWatch struct {

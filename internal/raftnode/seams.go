@@ -73,6 +73,9 @@ type LogStorage interface {
 	SaveSnapshot(meta *raftpb.SnapshotMetadata, installed bool) error
 	// Release gives up what only snapshots older than index need.
 	Release(index uint64) error
+	// Prepare does a small piece of work that makes later saves faster, if there is
+	// any to be done. It is called when nobody waits for what was saved.
+	Prepare()
 }
 
 // BodyStorage holds the state that belongs to snapshots, by index.

@@ -55,6 +55,7 @@ func (w *walWriter[R]) run(ctx context.Context) error {
 		if err := w.do(jobs); err != nil {
 			return err
 		}
+		w.log.Prepare()
 	}
 }
 

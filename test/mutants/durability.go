@@ -83,6 +83,13 @@ var durability = []Mutant{
 			chaos("-duration=30s", "-kinds=failing disk")},
 	},
 	{
+		Name:   "ahead-over-the-log",
+		Breaks: "zeros are written where the log will grow, without a look at what is there: over entries, where it is mistaken about where the log ends",
+		Edits: []Edit{{"internal/raftnode/ahead.go",
+			"\tcase !bytes.Equal(a.buf, a.zeros):\n", "\tcase bytes.Equal(a.buf, nil):\n"}},
+		Checks: []Check{unit("raftnode", "TestAheadChangesNoByte")},
+	},
+	{
 		Name:   "blind-repair",
 		Breaks: "the end of a damaged log is cut off without a look at the watermark: entries that were synced, or a vote, are lost and the member starts",
 		Edits: []Edit{{"internal/raftnode/disk.go",
