@@ -107,6 +107,7 @@ func (l *loop[R]) run(ctx context.Context) (err error) {
 		in := l.n.inbox.take(spare)
 		l.turn(in, tick)
 		if l.failure != nil {
+			l.send() // also the last of it
 			return l.failure
 		}
 		spare = in
