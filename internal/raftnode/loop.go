@@ -167,7 +167,9 @@ func (l *loop[R]) stepPeers(msgs []*raftpb.Message) {
 				l.n.heard(now)
 			}
 		case raftpb.MsgReadIndex:
-			if l.leading() {
+			// Not l.leading, which is as of the last Ready: a single voter that has
+			// been elected since would answer at once (see tooEarly).
+			if l.rn.BasicStatus().RaftState == raft.StateLeader {
 				l.reads.ask(m)
 				continue
 			}

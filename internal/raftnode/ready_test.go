@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 )
 
@@ -96,4 +97,40 @@ func TestLastWords(t *testing.T) {
 		}
 		kill(d)
 	})
+}
+
+// TestReadsAsASingleVoterIsElected: the only voter is asked to confirm a read in the
+// very turn in which it comes to lead. It does not know yet what it had committed in
+// an earlier life, and raft would answer at once.
+func TestReadsAsASingleVoterIsElected(t *testing.T) {
+	l := bareLoop(t)
+	self, learner := testID.Member, testID.Member+1
+	must(t, l.n.mem.ApplySnapshot(&raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
+		Index: new(uint64(5)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self}, Learners: []uint64{learner}},
+	}}))
+	must(t, l.n.mem.Append(entries(1, 6, 9))) // acknowledged all, and known to be committed up to 5
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID: self, ElectionTick: 10, HeartbeatTick: 1, Storage: l.n.mem, Applied: 5, AsyncStorageWrites: true,
+		MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 10, Logger: raftLogger{l.n.lg.Sugar()},
+	})
+	must(t, err)
+	l.rn = rn
+	l.noteVoters()
+	must(t, rn.Campaign())
+	l.handleReady()
+	var elected []*raftpb.Message
+	for _, job := range l.n.walq.take(nil) {
+		elected = append(elected, job.msg.GetResponses()...)
+	}
+	l.turn(&inputs[int]{local: elected, peers: []*raftpb.Message{{
+		Type: raftpb.MsgReadIndex.Enum(), From: new(learner), To: new(self), Entries: []*raftpb.Entry{{Data: []byte("round")}},
+	}}}, false)
+	if !l.leading() || l.termCommitted {
+		t.Fatal("the voter does not lead, or has committed already")
+	}
+	for _, m := range l.out {
+		if m.GetType() == raftpb.MsgReadIndexResp {
+			t.Errorf("a read is confirmed at %d, 9 was acknowledged", m.GetIndex())
+		}
+	}
 }
