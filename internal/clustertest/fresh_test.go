@@ -181,6 +181,76 @@ func TestReadsAfterLateConfirmations(t *testing.T) {
 	}
 }
 
+// TestReadsAfterLateAnswers is about followers' rounds of reads that are under way
+// while the leader changes: their answers are late, some of them so late that there
+// is another leader, and others have written since.
+func TestReadsAfterLateAnswers(t *testing.T) {
+	for seed := range uint64(3) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		f := fresh(t, seed, raftnode.Config{}, func(c *Cluster, f *freshness, leader *Member) {
+			var mu sync.Mutex
+			begun := time.Now()
+			c.Net.SetFilter(func(m *raftpb.Message) Fate {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case m.GetType() == raftpb.MsgReadIndexResp:
+					return Fate{Delay: time.Duration(rng.Int64N(int64(2 * time.Second)))}
+				case m.GetFrom() == leader.ID || m.GetTo() == leader.ID:
+					return Fate{Lose: time.Since(begun) > 300*time.Millisecond}
+				}
+				return Fate{}
+			})
+			for range 100 {
+				for _, m := range c.Members() {
+					if (m != leader || time.Since(begun) < 300*time.Millisecond) && f.write(m.DB()) {
+						break
+					}
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+		if f.stale > 0 {
+			t.Errorf("seed %d: %d of %d reads are stale: %s", seed, f.stale, f.reads, f.example)
+		}
+	}
+}
+
+// TestReadAskedOfALostLeader: a follower's read that waits for an answer of a leader
+// which is lost meanwhile is answered by the next, and shows what that has committed.
+func TestReadAskedOfALostLeader(t *testing.T) {
+	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+		put(t, leader, "k", "old")
+		reader := c.follower(leader)
+		c.Net.SetFilter(func(m *raftpb.Message) Fate { // the leader cannot confirm anything
+			return Fate{Lose: m.GetType() == raftpb.MsgHeartbeatResp && m.GetTo() == leader.ID}
+		})
+		var wg sync.WaitGroup
+		begin := time.Now()
+		wg.Go(func() {
+			if got := get(t, reader, "k"); got != "old" && got != "new" {
+				t.Errorf("read %q", got)
+			}
+			if took := time.Since(begin); took > 6*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+		time.Sleep(100 * time.Millisecond) // it has asked, and the leader has taken it in
+		c.Net.SetFilter(nil)
+		c.Net.Isolate(leader.ID, 1, 2, 3)
+		for _, m := range c.Members() {
+			if m != leader {
+				put(t, m, "k", "new")
+				break
+			}
+		}
+		if got := get(t, reader, "k"); got != "new" {
+			t.Errorf("read %q after \"new\" was acknowledged", got)
+		}
+		wg.Wait()
+	})
+}
+
 // lateConfirmations lets nobody hear the leader any more, and delays what it
 // still hears: the answers to heartbeats of this term.
 func lateConfirmations(c *Cluster, leader *Member, late time.Duration) {

@@ -107,6 +107,7 @@ func (l *loop[R]) run(ctx context.Context) (err error) {
 		in := l.n.inbox.take(spare)
 		l.turn(in, tick)
 		if l.failure != nil {
+			l.send() // also the last of it
 			return l.failure
 		}
 		spare = in
@@ -166,7 +167,9 @@ func (l *loop[R]) stepPeers(msgs []*raftpb.Message) {
 				l.n.heard(now)
 			}
 		case raftpb.MsgReadIndex:
-			if l.leading() {
+			// Not l.leading, which is as of the last Ready: a single voter that has
+			// been elected since would answer at once (see tooEarly).
+			if l.rn.BasicStatus().RaftState == raft.StateLeader {
 				l.reads.ask(m)
 				continue
 			}

@@ -33,13 +33,14 @@
 //
 // # Goroutines
 //
-//   - Per peer, one for each of the three connections: it dials, owns the
-//     write side and the queue's far end, and dials again. While connected it
-//     has one helper that owns the read side.
+//   - Per peer, one for each of the three connections: it dials, writes what
+//     those who had it could not write at once (sender.go), and dials again.
+//     While connected it has one helper that owns the read side.
 //   - Per peer, at most one that sends a snapshot.
 //   - Per accepted connection, the HTTP handler's, which owns the read side,
-//     and one helper that owns the write side; for a forward connection also
-//     one per request in progress, bounded by MaxForwards.
+//     and one helper that sends keepalives; for a forward connection also
+//     one per request in progress, bounded by MaxForwards, which writes its
+//     reply itself if that needs no waiting.
 //   - At most one that asks peers who an unknown dialer is.
 //
 // Run waits for all of them, the handlers included.

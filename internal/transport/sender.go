@@ -9,6 +9,10 @@ import (
 // buffer and is copied in no time.
 const maxDirect = 16 << 10
 
+// maxFrames is how many frames a caller writes before it gets on with its own work:
+// others may come with more all the time, and count on whoever is at it.
+const maxFrames = 8
+
 // source is what a sender sends.
 type source interface {
 	// waiting is about how many bytes wait; 0: none. It may be called by anyone.
@@ -43,11 +47,11 @@ func newSender(src source) sender {
 
 // flush gets what waits on its way. It never waits itself.
 func (s *sender) flush() {
-	for {
+	for frames := 0; ; frames++ {
 		switch n := s.src.waiting(); {
 		case n == 0:
 			return
-		case n > maxDirect:
+		case n > maxDirect, frames == maxFrames:
 			s.signal()
 			return
 		case !s.mu.TryLock():

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -22,6 +23,8 @@ type stream struct {
 	// owned by whoever asks for the next frame
 	pending []outgoing // taken out of the queue
 	spare   []outgoing // what pending is part of
+
+	left atomic.Int64 // bytes of pending
 }
 
 func newStream(p *peer, name string, limit int) *stream {
@@ -55,6 +58,7 @@ func (s *stream) put(m *pb.Message, size int) {
 func (s *stream) lost(connected bool) {
 	dropped := s.q.drop() + len(s.pending)
 	s.pending = nil
+	s.left.Store(0)
 	s.p.counters.dropped.Add(uint64(dropped))
 	// While there is no connection each failed dial reports what piled up
 	// meanwhile; with nothing lost there is nothing to report.
@@ -85,7 +89,7 @@ func (s *stream) use(l *link, br *bufio.Reader) error {
 }
 
 // waiting implements source.
-func (s *stream) waiting() int { return s.q.waiting() }
+func (s *stream) waiting() int { return s.q.waiting() + int(s.left.Load()) }
 
 // next implements source: as many messages as one frame holds.
 func (s *stream) next(buf []byte) ([]byte, error) {
@@ -95,14 +99,23 @@ func (s *stream) next(buf []byte) ([]byte, error) {
 		if len(s.pending) == 0 {
 			return nil, nil
 		}
+		s.left.Store(bytesOf(s.pending))
 	}
 	frame, n, err := encodeBatch(buf, s.pending, s.p.t.cfg.frameTarget())
 	if err != nil {
 		return nil, err
 	}
+	s.left.Add(-bytesOf(s.pending[:n]))
 	s.pending = s.pending[n:]
 	s.p.counters.sent(n, len(frame))
 	return frame, nil
+}
+
+func bytesOf(msgs []outgoing) (n int64) {
+	for _, o := range msgs {
+		n += int64(o.size)
+	}
+	return n
 }
 
 // watch reads what the receiver sends back: keepalives, so that a dead link is

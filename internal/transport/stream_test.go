@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -116,6 +117,52 @@ func TestTooLargeForAFrame(t *testing.T) {
 		n1.Send([]*pb.Message{appendMsg(1, 2, i, 3000)})
 	}
 	waitFor(t, "the others", func() bool { return len(n2.rec.messages(pb.MsgApp)) == 10 })
+}
+
+// TestSeveralFramesAtOnce: what is given together and does not fit one frame is sent
+// all the same, though nothing follows.
+func TestSeveralFramesAtOnce(t *testing.T) {
+	n1, n2 := pair(t, new(recorder), new(recorder), func(c *Config) {
+		c.MaxFrameBytes = 4096
+		c.IdleTimeout = time.Hour // no keepalive comes to help
+	})
+	waitFor(t, "streams", func() bool { return inboundOf(n2) == 3 })
+	var msgs []*pb.Message
+	for i := range uint64(10) {
+		msgs = append(msgs, appendMsg(1, 2, i, 1400)) // less than maxDirect in all
+	}
+	n1.Send(msgs)
+	waitFor(t, "all", func() bool { return len(n2.rec.messages(pb.MsgApp)) == len(msgs) })
+}
+
+// TestStalledPeer: a peer that reads no more does not hold up who sends to it, and the
+// others hear from it as before.
+func TestStalledPeer(t *testing.T) {
+	stalled := make(chan struct{})
+	n1, n2 := pair(t, new(recorder), &recorder{step: func([]*pb.Message) { <-stalled }}, func(c *Config) {
+		c.IdleTimeout = time.Hour
+		c.AppendQueueBytes = 1 << 20
+	})
+	n3 := startNode(t, 3, nil, nil)
+	n1.SetPeers(map[uint64]string{2: n2.url, 3: n3.url})
+	n3.SetPeers(map[uint64]string{1: n1.url})
+	defer close(stalled)
+	waitFor(t, "streams", func() bool { return inboundOf(n2) == 3 && inboundOf(n3) == 3 })
+	var sent atomic.Uint64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n1.rec.unreachables() == 0 { // the queue overflows at last
+			n1.Send([]*pb.Message{appendMsg(1, 2, sent.Load(), 8<<10), heartbeat(1, 3, sent.Load())})
+			sent.Add(1)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("Send waits for a peer that does not read, after %d messages", sent.Load())
+	}
+	waitFor(t, "all that was for the other", func() bool { return uint64(len(n3.rec.messages(pb.MsgHeartbeat))) == sent.Load() })
 }
 
 // TestReconnect closes a member and opens it again at the same address.
