@@ -37,7 +37,7 @@ test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
 	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./test/ ./...
 	$(GO) test -run '^TestMachineAgainstModel$$' ./internal/kvstore -args -model.commands=200000
-	$(GO) test -run '^TestAllocations$$' ./internal/http1 ./internal/httpapi ./internal/kvstore ./internal/raftnode ./internal/transport
+	$(GO) test -run '^TestAllocations$$' ./client ./internal/http1 ./internal/httpapi ./internal/kvstore ./internal/raftnode ./internal/transport
 
 check: ## gofmt, vet, staticcheck and the import graph
 	@files="$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)"; if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,9 @@ import (
 
 // attempt sends the call once and reads the whole answer.
 func (t *tries) attempt(ctx context.Context) (*answer, *Error) {
+	if p := t.c.endpoints[t.at].pool; p != nil && t.call.everyday() {
+		return t.exchange(ctx, p)
+	}
 	ctx, cancel := context.WithTimeout(ctx, t.limit())
 	defer cancel()
 	res, err := t.send(ctx)
@@ -25,21 +27,13 @@ func (t *tries) attempt(ctx context.Context) (*answer, *Error) {
 	return t.read(res)
 }
 
-// send sends the call once to the endpoint whose turn it is, and returns the
-// answer when its header is there.
+// send sends the call once to the endpoint whose turn it is, by net/http, and
+// returns the answer when its header is there.
 func (t *tries) send(ctx context.Context) (*http.Response, *Error) {
-	q := t.call
-	err := ctx.Err()
-	if err == nil {
-		err = q.check()
-	}
-	if err != nil {
-		e := q.failure(err)
-		if q.kind != reading {
-			e.Outcome = NotApplied
-		}
+	if e := t.sendable(ctx); e != nil {
 		return nil, e
 	}
+	q := t.call
 	var asked, got atomic.Bool
 	if q.kind != reading {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -59,35 +53,48 @@ func (t *tries) send(ctx context.Context) (*http.Response, *Error) {
 	return nil, e
 }
 
-// check finds what net/http would refuse to send, as often as it is asked.
+// sendable finds what keeps the call from being sent at all.
+func (t *tries) sendable(ctx context.Context) *Error {
+	err := ctx.Err()
+	if err == nil {
+		err = t.call.check()
+	}
+	if err == nil {
+		return nil
+	}
+	e := t.call.failure(err)
+	if t.call.kind != reading {
+		e.Outcome = NotApplied
+	}
+	return e
+}
+
+// check finds what net/http would refuse to send, as often as it is asked, and
+// what would be something else on a connection of our own.
 func (q *call) check() error {
-	for name, values := range q.header {
-		for _, v := range values {
-			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return fmt.Errorf("%w: %s: %.40q cannot be sent", ErrBadRequest, name, v)
-			}
+	for _, f := range q.header {
+		if !sendableValue(f.value) {
+			return fmt.Errorf("%w: %s: %.40q cannot be sent", ErrBadRequest, f.name, f.value)
 		}
 	}
 	return nil
 }
 
-// request makes the request of one attempt. The member gets a little less time
-// than it takes us to lose patience.
+// sendableValue tells whether s may be the value of a header field.
+func sendableValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// request makes the request of one attempt by net/http.
 func (t *tries) request(ctx context.Context) *http.Request {
 	q := t.call
 	u := *t.c.endpoints[t.at].base
 	u.Path, u.RawPath = q.path, q.raw
-	u.RawQuery = q.query.Encode()
-	wait := t.wait()
-	if wait > 0 {
-		u.RawQuery += "&wait=" + url.QueryEscape(wait.String())
+	u.RawQuery = string(t.appendQuery(nil))
+	header := http.Header{"User-Agent": {t.c.cfg.UserAgent}}
+	for _, f := range q.header {
+		header.Set(f.name, f.value)
 	}
-	if q.timed {
-		d := t.limit() - wait
-		d = max((d - min(d/8, time.Second)).Round(time.Millisecond), time.Millisecond)
-		u.RawQuery += "&timeout=" + d.String()
-	}
-	u.RawQuery = strings.TrimPrefix(u.RawQuery, "&")
 	req := &http.Request{
 		Method:        q.method,
 		URL:           &u,
@@ -95,7 +102,7 @@ func (t *tries) request(ctx context.Context) *http.Request {
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        q.header.Clone(),
+		Header:        header,
 		Body:          http.NoBody,
 		ContentLength: int64(len(q.body)),
 	}
@@ -103,27 +110,59 @@ func (t *tries) request(ctx context.Context) *http.Request {
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.body)), nil }
 		req.Body, _ = req.GetBody()
 	}
-	req.Header.Set("User-Agent", t.c.cfg.UserAgent)
 	return req.WithContext(ctx)
 }
 
-// read takes the whole answer, and tells errors from the rest.
+// appendQuery appends the query of one attempt. The member gets a little less
+// time than it takes us to lose patience.
+func (t *tries) appendQuery(b []byte) []byte {
+	q, begin := t.call, len(b)
+	if len(q.query) > 0 {
+		b = append(b, q.query.Encode()...)
+	}
+	set := func(name string, d time.Duration) {
+		if len(b) > begin {
+			b = append(b, '&')
+		}
+		b = append(append(b, name...), d.String()...) // "1.5s" needs no escapes
+	}
+	wait := t.wait()
+	if wait > 0 {
+		set("wait=", wait)
+	}
+	if q.timed {
+		d := t.limit() - wait
+		set("timeout=", max((d-min(d/8, time.Second)).Round(time.Millisecond), time.Millisecond))
+	}
+	return b
+}
+
+// read takes the whole answer.
 func (t *tries) read(res *http.Response) (*answer, *Error) {
-	q := t.call
 	body, err := readBody(res.Body, t.c.cfg.MaxAnswerBytes)
 	if err != nil {
-		e := q.failure(fmt.Errorf("read the answer: %w", err))
-		e.Endpoint = t.endpoint()
-		if errors.Is(err, ErrTooLarge) {
-			e.Status = res.StatusCode
-		}
-		return nil, e
+		return nil, t.unread(res.StatusCode, err)
 	}
-	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusNotModified {
+	return t.judge(&answer{res.StatusCode, fieldsOf(res.Header), body})
+}
+
+// unread is for an answer with a status that could not be read whole.
+func (t *tries) unread(status int, err error) *Error {
+	e := t.call.failure(fmt.Errorf("read the answer: %w", err))
+	e.Endpoint = t.endpoint()
+	if errors.Is(err, ErrTooLarge) {
+		e.Status = status
+	}
+	return e
+}
+
+// judge tells errors from the rest.
+func (t *tries) judge(a *answer) (*answer, *Error) {
+	if a.status/100 == 2 || a.status == http.StatusNotModified {
 		t.stay()
-		return &answer{res.StatusCode, res.Header, body}, nil
+		return a, nil
 	}
-	e := q.problem(res, body)
+	e := t.call.problem(a)
 	e.Endpoint = t.endpoint()
 	return nil, e
 }
@@ -132,12 +171,19 @@ func (t *tries) read(res *http.Response) (*answer, *Error) {
 // and closes it.
 func readBody(body io.ReadCloser, limit int64) ([]byte, error) {
 	defer body.Close()
-	b, err := io.ReadAll(io.LimitReader(body, limit+1))
+	return readAll(body, limit)
+}
+
+// readAll reads r to its end.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+		return nil, tooLarge(limit)
 	}
 	return b, nil
 }
+
+func tooLarge(limit int64) error { return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit) }

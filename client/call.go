@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -26,11 +25,11 @@ const (
 type call struct {
 	kind   kind
 	method string
-	route  string // for errors
-	path   string // decoded
-	raw    string // path as it is sent; "": as net/url escapes it
-	query  url.Values
-	header http.Header
+	route  string     // for errors
+	path   string     // decoded
+	raw    string     // path as it is sent; "": as net/url escapes it
+	query  url.Values // nil: empty
+	header []field
 	body   []byte
 	timed  bool          // the route knows timeout=
 	wait   time.Duration // how long the member is asked to wait: a long poll
@@ -39,16 +38,12 @@ type call struct {
 	only   string        // this endpoint, and one attempt; "": any
 }
 
-// answer is a whole answer that is no error.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
+// field is a line of a header.
+type field struct{ name, value string }
 
 // newCall prepares a call to a route without a key in its path.
 func newCall(k kind, method, path string) *call {
-	return &call{kind: k, method: method, route: path, path: path, query: url.Values{}, header: http.Header{}}
+	return &call{kind: k, method: method, route: path, path: path}
 }
 
 // write makes the call one under an idempotency key: the caller's, or a fresh
@@ -62,7 +57,36 @@ func (q *call) write(c *Client, key string) {
 		key = rand.Text() // 130 bits
 	}
 	q.kind = keyed
-	q.header.Set("Idempotency-Key", key)
+	q.set("Idempotency-Key", key)
+}
+
+// param gives a parameter its value.
+func (q *call) param(name, value string) {
+	if q.query == nil {
+		q.query = url.Values{}
+	}
+	q.query.Set(name, value)
+}
+
+// addParam gives a parameter one more value.
+func (q *call) addParam(name, value string) {
+	if q.query == nil {
+		q.query = url.Values{}
+	}
+	q.query.Add(name, value)
+}
+
+// set adds a field to the header, which does not have it.
+func (q *call) set(name, value string) { q.header = append(q.header, field{name, value}) }
+
+// get returns a field of the header; "": there is none.
+func (q *call) get(name string) string {
+	for _, f := range q.header {
+		if f.name == name {
+			return f.value
+		}
+	}
+	return ""
 }
 
 // json makes v the body.
@@ -72,7 +96,7 @@ func (q *call) json(v any) error {
 		return fmt.Errorf("client: encode the body of %s %s: %w", q.method, q.route, err)
 	}
 	q.body = body
-	q.header.Set("Content-Type", "application/json")
+	q.set("Content-Type", "application/json")
 	return nil
 }
 

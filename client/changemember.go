@@ -75,7 +75,7 @@ func update(id uint64, u MemberUpdate) (*call, error) {
 func removal(id uint64, force bool) *call {
 	q := memberCall(http.MethodDelete, id, "")
 	if force {
-		q.query.Set("force", "true")
+		q.param("force", "true")
 	}
 	return q
 }

@@ -25,6 +25,7 @@ type Client struct {
 type endpoint struct {
 	base *url.URL
 	text string
+	pool *pool // of connections for everyday calls; nil: they are net/http's like the rest
 }
 
 // New returns a Client. It connects to nobody yet.
@@ -34,12 +35,16 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg}
-	for _, e := range cfg.Endpoints {
-		base, err := parseEndpoint(e)
+	for _, text := range cfg.Endpoints {
+		base, err := parseEndpoint(text)
 		if err != nil {
 			return nil, err
 		}
-		c.endpoints = append(c.endpoints, endpoint{base, base.String()})
+		e := endpoint{base: base, text: base.String()}
+		if cfg.HTTPClient == nil {
+			e.pool = newPool(base)
+		}
+		c.endpoints = append(c.endpoints, e)
 	}
 	var h http.Client
 	if cfg.HTTPClient != nil {
@@ -66,6 +71,11 @@ func (c *Client) Endpoints() []string {
 func (c *Client) Close() {
 	if c.own {
 		c.http.CloseIdleConnections()
+	}
+	for _, e := range c.endpoints {
+		if e.pool != nil {
+			e.pool.close()
+		}
 	}
 }
 

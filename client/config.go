@@ -3,7 +3,6 @@ package client
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -26,9 +25,10 @@ type Config struct {
 	// scheme, host and port, nothing else. Required. The first is tried first.
 	Endpoints []string
 
-	// HTTPClient sends the requests; nil: one of this Client's own. It is
-	// copied, and the copy follows no redirect, which kvd never sends. Its own
-	// Timeout, if any, also ends watches, which then go on by themselves.
+	// HTTPClient sends all requests; nil: one of this Client's own, and its own
+	// connections for short calls. It is copied, and the copy follows no
+	// redirect, which kvd never sends. Its own Timeout, if any, also ends
+	// watches, which then go on by themselves.
 	HTTPClient *http.Client
 
 	// Timeout is for a whole call with all its attempts, beyond what a read
@@ -87,6 +87,9 @@ func (c Config) validate() error {
 	if c.MaxAnswerBytes < 0 {
 		errs = append(errs, fmt.Errorf("largest answer of %d bytes", c.MaxAnswerBytes))
 	}
+	if !sendableValue(c.UserAgent) {
+		errs = append(errs, fmt.Errorf("user agent %.40q cannot be sent", c.UserAgent))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
@@ -113,11 +116,11 @@ func parseEndpoint(s string) (*url.URL, error) {
 func ownHTTPClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:           newDialer().DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          0, // the next says it
-		MaxIdleConnsPerHost:   64,
-		IdleConnTimeout:       45 * time.Second, // members close theirs after 60 s
+		MaxIdleConnsPerHost:   maxIdle,
+		IdleConnTimeout:       idleTime,
 		TLSHandshakeTimeout:   3 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // members send bytes as they are

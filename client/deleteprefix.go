@@ -26,14 +26,14 @@ func (c *Client) DeletePrefix(ctx context.Context, prefix string, o *DeletePrefi
 	}
 	q := newCall(repeatable, http.MethodDelete, listPath)
 	q.timed = true
-	q.query.Set("prefix", prefix)
+	q.param("prefix", prefix)
 	if o.DryRun {
-		q.query.Set("dry_run", "true")
+		q.param("dry_run", "true")
 	} else {
 		q.write(c, o.IdempotencyKey)
 	}
 	if o.All {
-		q.query.Set("confirm", "all")
+		q.param("confirm", "all")
 	}
 	var j struct {
 		Deleted  uint64 `json:"deleted"`
@@ -43,5 +43,5 @@ func (c *Client) DeletePrefix(ctx context.Context, prefix string, o *DeletePrefi
 	if err != nil {
 		return nil, err
 	}
-	return &DeletePrefixResult{j.Deleted, j.Revision, replayed(a.header)}, nil
+	return &DeletePrefixResult{j.Deleted, j.Revision, a.replayed}, nil
 }

@@ -12,6 +12,11 @@
 // Keys are strings of any bytes. A [Client] is safe for concurrent use, and
 // starts no goroutines of its own.
 //
+// Short calls to keys, transactions and leases at an http:// endpoint go over
+// connections of the Client's own, which take a fraction of net/http's effort.
+// Everything else is net/http's: watches, long polls, streams, long values, TLS,
+// proxies, and all calls under a [Config.HTTPClient].
+//
 // # Retries
 //
 // Every member answers every request, so a Client stays with one as long as it

@@ -141,8 +141,20 @@ func newCluster(t *testing.T, cfg Config, members ...fault) (*Client, *fakeClust
 	return c, s
 }
 
+// overBoth runs a test over connections of the Client's own, and over net/http.
+func overBoth(t *testing.T, test func(*testing.T, Config)) {
+	t.Run("own", func(t *testing.T) { test(t, Config{}) })
+	t.Run("net-http", func(t *testing.T) {
+		h := ownHTTPClient()
+		defer h.CloseIdleConnections()
+		test(t, Config{HTTPClient: h})
+	})
+}
+
 // A write is done once, and a read is whole, whatever happens on the way.
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { overBoth(t, testFaults) }
+
+func testFaults(t *testing.T, cfg Config) {
 	for _, tt := range []struct {
 		name     string
 		members  []fault
@@ -159,7 +171,7 @@ func TestFaults(t *testing.T) {
 		{"all of it", []fault{sick(1, hangs), sick(1, noLeader), sick(2, writes), sick(1, closes)}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, s := newCluster(t, Config{AttemptTimeout: 300 * time.Millisecond}, tt.members...)
+			c, s := newCluster(t, Config{HTTPClient: cfg.HTTPClient, AttemptTimeout: 300 * time.Millisecond}, tt.members...)
 			put, err := c.Put(t.Context(), "k", []byte("v"), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -217,8 +229,10 @@ func TestMembershipFaults(t *testing.T) {
 }
 
 // Redirects are not followed: kvd sends none.
-func TestRedirect(t *testing.T) {
-	c, s := newCluster(t, Config{}, func(w http.ResponseWriter, r *http.Request, _ *fakeCluster) bool {
+func TestRedirect(t *testing.T) { overBoth(t, testRedirect) }
+
+func testRedirect(t *testing.T, cfg Config) {
+	c, s := newCluster(t, cfg, func(w http.ResponseWriter, r *http.Request, _ *fakeCluster) bool {
 		if r.URL.Path == kvPath+"k" {
 			http.Redirect(w, r, kvPath+"other", http.StatusTemporaryRedirect)
 			return true
@@ -232,8 +246,10 @@ func TestRedirect(t *testing.T) {
 }
 
 // Keys reach a server as they are: net/http cleans nothing on the way.
-func TestKeysOnTheWire(t *testing.T) {
-	c, s := newCluster(t, Config{}, healthy)
+func TestKeysOnTheWire(t *testing.T) { overBoth(t, testKeysOnTheWire) }
+
+func testKeysOnTheWire(t *testing.T, cfg Config) {
+	c, s := newCluster(t, cfg, healthy)
 	keys := []string{"a//b", "../x", "/", "a/..", "%2F", "a?b", "a#b", "\x00\xff", "//", ".", "http://a"}
 	for _, key := range keys {
 		if _, err := c.Put(t.Context(), key, []byte(key), nil); err != nil {
@@ -249,10 +265,12 @@ func TestKeysOnTheWire(t *testing.T) {
 }
 
 // A connection is used for as many calls as it serves, errors among them.
-func TestConnectionsAreKept(t *testing.T) {
+func TestConnectionsAreKept(t *testing.T) { overBoth(t, testConnectionsAreKept) }
+
+func testConnectionsAreKept(t *testing.T, cfg Config) {
 	var mu sync.Mutex
 	var from []string
-	c, _ := newCluster(t, Config{}, func(_ http.ResponseWriter, r *http.Request, _ *fakeCluster) bool {
+	c, _ := newCluster(t, cfg, func(_ http.ResponseWriter, r *http.Request, _ *fakeCluster) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		if !slices.Contains(from, r.RemoteAddr) {

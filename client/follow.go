@@ -48,7 +48,7 @@ func (w *Watcher) end(err error) error {
 // connect tries once to open a stream from where the watch stands.
 func (w *Watcher) connect() error {
 	if w.known {
-		w.tries.call.query.Set("since", strconv.FormatUint(w.since, 10))
+		w.tries.call.param("since", strconv.FormatUint(w.since, 10))
 	}
 	s, e := w.tries.open(w.ctx, w.patience)
 	switch {

@@ -5,23 +5,30 @@ import (
 	"unicode/utf8"
 )
 
-const kvPath = "/v1/kv/"
+const (
+	kvPath   = "/v1/kv/"
+	keyRoute = kvPath + "{key}"
+)
 
 // keyCall prepares a call to the path of a key. The key is escaped here and not
 // by net/url, which would leave segments that proxies clean away.
 func keyCall(k kind, method, key string) *call {
 	q := newCall(k, method, kvPath)
-	q.route = kvPath + "{key}"
+	q.route = keyRoute
 	q.path = kvPath + key
-	q.raw = kvPath + escapeKey(key)
+	var room [256]byte
+	q.raw = string(appendKey(append(room[:0], kvPath...), key))
 	q.timed = true
 	return q
 }
 
-// escapeKey returns a key as it stands in a path. Slashes stay slashes, so that
+// escapeKey returns a key as it stands in a path.
+func escapeKey(key string) string { return string(appendKey(nil, key)) }
+
+// appendKey appends a key as it stands in a path. Slashes stay slashes, so that
 // paths can be read, unless that would make segments that mean something else to
 // programs in between: empty ones, "." and "..".
-func escapeKey(key string) string {
+func appendKey(b []byte, key string) []byte {
 	const digits = "0123456789ABCDEF"
 	slash, odd := true, false
 	for segment := range strings.SplitSeq(key, "/") {
@@ -32,7 +39,6 @@ func escapeKey(key string) string {
 			slash, odd = false, true
 		}
 	}
-	b := make([]byte, 0, len(key)+8)
 	for i := range len(key) {
 		switch c := key[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9',
@@ -42,7 +48,7 @@ func escapeKey(key string) string {
 			b = append(b, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	return string(b)
+	return b
 }
 
 // text is bytes in JSON: exactly one of both forms is set.

@@ -38,19 +38,19 @@ func (c *Client) Get(ctx context.Context, key string, o *GetOptions) (*GetResult
 		o = &GetOptions{}
 	}
 	q := keyCall(reading, http.MethodGet, key)
-	o.parameters(q.query)
+	o.parameters(q)
 	q.wait = o.Wait
 	if o.Full {
-		q.header.Set("Accept", "application/json")
+		q.set("Accept", "application/json")
 	}
 	if o.Unless != 0 {
-		q.header.Set("If-None-Match", etag(o.Unless))
+		q.set("If-None-Match", etag(o.Unless))
 	}
 	a, err := c.do(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	res := &GetResult{ReadInfo: readInfo(a.header)}
+	res := &GetResult{ReadInfo: readInfo(a)}
 	switch {
 	case a.status == http.StatusNotModified:
 		res.NotModified = true
@@ -64,8 +64,8 @@ func (c *Client) Get(ctx context.Context, key string, o *GetOptions) (*GetResult
 		res.Item = Item{
 			Key:         key,
 			Value:       a.body,
-			ContentType: a.header.Get("Content-Type"),
-			ModRevision: parseETag(a.header.Get("ETag")),
+			ContentType: a.contentType,
+			ModRevision: a.etag,
 		}
 	}
 	return res, nil
@@ -102,14 +102,14 @@ func IfRevision(revision uint64) Condition {
 }
 
 // headers adds what the condition says to a request.
-func (cond Condition) headers(h http.Header) {
+func (cond Condition) headers(q *call) {
 	switch cond.kind {
 	case ifAbsent:
-		h.Set("If-None-Match", "*")
+		q.set("If-None-Match", "*")
 	case ifPresent:
-		h.Set("If-Match", "*")
+		q.set("If-Match", "*")
 	case ifRevision:
-		h.Set("If-Match", etag(cond.revision))
+		q.set("If-Match", etag(cond.revision))
 	}
 }
 
@@ -146,26 +146,26 @@ func (c *Client) Put(ctx context.Context, key string, value []byte, o *PutOption
 	q := keyCall(keyed, http.MethodPut, key)
 	q.body = value
 	q.write(c, o.IdempotencyKey)
-	o.If.headers(q.header)
+	o.If.headers(q)
 	if o.ContentType != "" {
-		q.header.Set("Content-Type", o.ContentType)
+		q.set("Content-Type", o.ContentType)
 	}
 	if o.TTL != 0 {
-		q.query.Set("ttl", durationText(o.TTL))
+		q.param("ttl", durationText(o.TTL))
 	}
 	if o.Lease != 0 {
-		q.query.Set("lease", o.Lease.String())
+		q.param("lease", o.Lease.String())
 	}
 	a, prev, err := c.writeKey(ctx, q, o.Prev)
 	if err != nil {
 		return nil, err
 	}
 	return &PutResult{
-		Revision:    headerUint(a.header, "Kvd-Revision"),
-		ModRevision: parseETag(a.header.Get("ETag")),
+		Revision:    a.revision,
+		ModRevision: a.etag,
 		Created:     a.status == http.StatusCreated || prev.Created,
 		Prev:        itemOf(prev.Prev),
-		Replayed:    replayed(a.header),
+		Replayed:    a.replayed,
 	}, nil
 }
 
@@ -191,16 +191,16 @@ func (c *Client) Delete(ctx context.Context, key string, o *DeleteOptions) (*Del
 	}
 	q := keyCall(keyed, http.MethodDelete, key)
 	q.write(c, o.IdempotencyKey)
-	o.If.headers(q.header)
+	o.If.headers(q)
 	a, prev, err := c.writeKey(ctx, q, o.Prev)
 	if err != nil {
 		return nil, err
 	}
 	return &DeleteResult{
-		Revision: headerUint(a.header, "Kvd-Revision"),
-		Deleted:  a.header.Get("Kvd-Deleted") == "1",
+		Revision: a.revision,
+		Deleted:  a.deleted == 1,
 		Prev:     itemOf(prev.Prev),
-		Replayed: replayed(a.header),
+		Replayed: a.replayed,
 	}, nil
 }
 
@@ -217,9 +217,7 @@ func (c *Client) writeKey(ctx context.Context, q *call, wantPrev bool) (*answer,
 		a, err := c.do(ctx, q)
 		return a, prev, err
 	}
-	q.query.Set("prev", "true")
+	q.param("prev", "true")
 	a, err := c.doJSON(ctx, q, &prev)
 	return a, prev, err
 }
-
-func replayed(h http.Header) bool { return h.Get("Idempotent-Replay") == "true" }

@@ -145,7 +145,7 @@ func (c *Client) RevokeLease(ctx context.Context, id LeaseID, o *LeaseOptions) (
 	if err != nil {
 		return 0, err
 	}
-	return headerUint(a.header, "Kvd-Deleted"), nil
+	return a.deleted, nil
 }
 
 // GetLease returns a lease with its keys.

@@ -80,7 +80,7 @@ func (l *lister) call() *call {
 		}
 	}
 	q := o.call()
-	q.header.Set("Accept", "application/x-ndjson")
+	q.set("Accept", "application/x-ndjson")
 	return q
 }
 

@@ -33,10 +33,10 @@ type ListOptions struct {
 func (o *ListOptions) call() *call {
 	q := newCall(reading, http.MethodGet, listPath)
 	q.timed = true
-	o.parameters(q.query)
+	o.parameters(q)
 	set := func(name, value string) {
 		if value != "" {
-			q.query.Set(name, value)
+			q.param(name, value)
 		}
 	}
 	set("prefix", o.Prefix)
@@ -45,13 +45,13 @@ func (o *ListOptions) call() *call {
 	set("separator", o.Separator)
 	set("cursor", o.Cursor)
 	if o.Limit != 0 {
-		q.query.Set("limit", strconv.Itoa(o.Limit))
+		q.param("limit", strconv.Itoa(o.Limit))
 	}
 	if o.Reverse {
-		q.query.Set("reverse", "true")
+		q.param("reverse", "true")
 	}
 	if o.KeysOnly {
-		q.query.Set("keys", "true")
+		q.param("keys", "true")
 	}
 	return q
 }
@@ -83,7 +83,7 @@ func (c *Client) List(ctx context.Context, o *ListOptions) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{ReadInfo: readInfo(a.header), Prefixes: j.Prefixes, Next: j.Next}
+	p := &Page{ReadInfo: readInfo(a), Prefixes: j.Prefixes, Next: j.Next}
 	for i := range j.Items {
 		p.Items = append(p.Items, j.Items[i].item())
 	}
@@ -106,7 +106,7 @@ func (c *Client) Count(ctx context.Context, o *ListOptions) (*CountResult, error
 		o = &ListOptions{}
 	}
 	q := o.call()
-	q.query.Set("count", "true")
+	q.param("count", "true")
 	var j struct {
 		Count uint64 `json:"count"`
 	}
@@ -114,7 +114,7 @@ func (c *Client) Count(ctx context.Context, o *ListOptions) (*CountResult, error
 	if err != nil {
 		return nil, err
 	}
-	return &CountResult{readInfo(a.header), j.Count}, nil
+	return &CountResult{readInfo(a), j.Count}, nil
 }
 
 // Entry is one entry of a listing: an item, or what others were folded into.

@@ -69,7 +69,7 @@ func (c *Client) plan(ctx context.Context, q *call, err error) (*Plan, error) {
 		return nil, err
 	}
 	q.kind = reading
-	q.query.Set("dry_run", "true")
+	q.param("dry_run", "true")
 	var p Plan
 	if _, err := c.doJSON(ctx, q, &p); err != nil {
 		return nil, err

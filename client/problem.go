@@ -3,20 +3,18 @@ package client
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // problem reads an answer that is an error. Only a problem document in kvd's
 // form is taken at its word: anything else comes from somebody in between, who
 // does not know what became of a write.
-func (q *call) problem(res *http.Response, body []byte) *Error {
+func (q *call) problem(a *answer) *Error {
 	e := q.failure(nil)
-	e.Status = res.StatusCode
-	e.Revision = headerUint(res.Header, "Kvd-Revision")
-	e.CurrentRevision = parseETag(res.Header.Get("ETag"))
-	e.RetryAfter = parseRetryAfter(res.Header.Get("Retry-After"))
+	e.Status = a.status
+	e.Revision = a.revision
+	e.CurrentRevision = a.etag
+	e.RetryAfter = a.retryAfter
 	var doc struct {
 		Code           string  `json:"code"`
 		Outcome        Outcome `json:"outcome"`
@@ -27,7 +25,7 @@ func (q *call) problem(res *http.Response, body []byte) *Error {
 
 		verificationJSON
 	}
-	if mediaType(res.Header) != "application/problem+json" || json.Unmarshal(body, &doc) != nil {
+	if mediaType(a.contentType) != "application/problem+json" || json.Unmarshal(a.body, &doc) != nil {
 		e.Detail = "not an answer of kvd's"
 		return e
 	}
@@ -43,40 +41,10 @@ func (q *call) problem(res *http.Response, body []byte) *Error {
 }
 
 // mediaType is the Content-Type without its parameters.
-func mediaType(h http.Header) string {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+func mediaType(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(media))
 }
 
 // headerUint reads a header field that is a number; 0: there is none.
-func headerUint(h http.Header, name string) uint64 {
-	n, err := strconv.ParseUint(h.Get(name), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// parseETag reads a revision's entity tag; 0: it is none.
-func parseETag(s string) uint64 {
-	if len(s) < 3 || s[0] != '"' || s[len(s)-1] != '"' {
-		return 0
-	}
-	n, err := strconv.ParseUint(s[1:len(s)-1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// maxRetryAfter bounds what a member may ask us to wait.
-const maxRetryAfter = 10 * time.Second
-
-// parseRetryAfter reads the seconds of a Retry-After.
-func parseRetryAfter(s string) time.Duration {
-	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil {
-		return 0
-	}
-	return min(time.Duration(n)*time.Second, maxRetryAfter)
-}
+func headerUint(h http.Header, name string) uint64 { return parseUint([]byte(h.Get(name))) }

@@ -1,8 +1,6 @@
 package client
 
 import (
-	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -26,18 +24,18 @@ type ReadOptions struct {
 }
 
 // parameters adds what the options say to a query.
-func (o *ReadOptions) parameters(v url.Values) {
+func (o *ReadOptions) parameters(q *call) {
 	if o.Consistency != "" {
-		v.Set("consistency", string(o.Consistency))
+		q.param("consistency", string(o.Consistency))
 	}
 	if o.MaxStale != 0 {
-		v.Set("max_stale", durationText(o.MaxStale))
+		q.param("max_stale", durationText(o.MaxStale))
 	}
 	if o.MinRevision != 0 {
-		v.Set("min_revision", strconv.FormatUint(o.MinRevision, 10))
+		q.param("min_revision", strconv.FormatUint(o.MinRevision, 10))
 	}
 	if o.Revision != 0 {
-		v.Set("revision", strconv.FormatUint(o.Revision, 10))
+		q.param("revision", strconv.FormatUint(o.Revision, 10))
 	}
 }
 
@@ -50,14 +48,4 @@ type ReadInfo struct {
 	Staleness time.Duration
 }
 
-func readInfo(h http.Header) ReadInfo {
-	i := ReadInfo{Revision: headerUint(h, "Kvd-Revision")}
-	if s := h.Get("Kvd-Staleness"); s != "" {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			d = -1
-		}
-		i.Staleness = d
-	}
-	return i
-}
+func readInfo(a *answer) ReadInfo { return ReadInfo{Revision: a.revision, Staleness: a.staleness} }

@@ -7,11 +7,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // What each call sends.
-func TestRequests(t *testing.T) {
+func TestRequests(t *testing.T) { overScripts(t, testRequests) }
+
+func testRequests(t *testing.T, newScript newScriptFunc) {
 	ctx := context.Background()
 	for _, tt := range []struct {
 		name   string
@@ -162,36 +165,38 @@ func TestRequests(t *testing.T) {
 			"GET", "/v1/watch?since=0", "", "", true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			// The answer is an error, so that it does for all.
-			c, s := newScript(t, Config{}, problemReply(403, "forbidden", NotApplied))
-			_ = tt.call(c)
-			if len(s.sent) != 1 {
-				t.Fatalf("sent %d requests", len(s.sent))
-			}
-			r := s.sent[0]
-			query := strings.TrimSuffix(strings.TrimSuffix(r.query, "timeout=5.25s"), "&")
-			target := r.path
-			if query != "" {
-				target += "?" + query
-			}
-			if r.method != tt.method || target != tt.target || (query != r.query) != tt.timed {
-				t.Errorf("got  %s %s (of %s)\nwant %s %s", r.method, target, r.query, tt.method, tt.target)
-			}
-			if r.body != tt.body {
-				t.Errorf("body: got %q, want %q", r.body, tt.body)
-			}
-			if (r.key != "") != tt.keyed {
-				t.Errorf("idempotency key %q", r.key)
-			}
-			for line := range strings.Lines(tt.header) {
-				name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-				if got := r.header.Get(name); got != value {
-					t.Errorf("%s: got %q, want %q", name, got, value)
+			synctest.Test(t, func(t *testing.T) { // or the timeout depends on who else runs
+				// The answer is an error, so that it does for all.
+				c, s := newScript(t, Config{}, problemReply(403, "forbidden", NotApplied))
+				_ = tt.call(c)
+				if len(s.sent) != 1 {
+					t.Fatalf("sent %d requests", len(s.sent))
 				}
-			}
-			if ua := r.header.Get("User-Agent"); ua != "kvd-go-client" {
-				t.Errorf("User-Agent: %q", ua)
-			}
+				r := s.sent[0]
+				query := strings.TrimSuffix(strings.TrimSuffix(r.query, "timeout=5.25s"), "&")
+				target := r.path
+				if query != "" {
+					target += "?" + query
+				}
+				if r.method != tt.method || target != tt.target || (query != r.query) != tt.timed {
+					t.Errorf("got  %s %s (of %s)\nwant %s %s", r.method, target, r.query, tt.method, tt.target)
+				}
+				if r.body != tt.body {
+					t.Errorf("body: got %q, want %q", r.body, tt.body)
+				}
+				if (r.key != "") != tt.keyed {
+					t.Errorf("idempotency key %q", r.key)
+				}
+				for line := range strings.Lines(tt.header) {
+					name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+					if got := r.header.Get(name); got != value {
+						t.Errorf("%s: got %q, want %q", name, got, value)
+					}
+				}
+				if ua := r.header.Get("User-Agent"); ua != "kvd-go-client" {
+					t.Errorf("User-Agent: %q", ua)
+				}
+			})
 		})
 	}
 }
@@ -200,7 +205,9 @@ func TestRequests(t *testing.T) {
 func replaced(m *Member, done bool, err error) (any, error) { return []any{m, done}, err }
 
 // What each answer is read as.
-func TestAnswers(t *testing.T) {
+func TestAnswers(t *testing.T) { overScripts(t, testAnswers) }
+
+func testAnswers(t *testing.T, newScript newScriptFunc) {
 	ctx := context.Background()
 	head := func(kv ...string) http.Header {
 		h := http.Header{}
@@ -324,7 +331,9 @@ func TestAnswers(t *testing.T) {
 
 // Yes in a form that cannot be read is an error, and none that another attempt
 // could mend.
-func TestBadAnswers(t *testing.T) {
+func TestBadAnswers(t *testing.T) { overScripts(t, testBadAnswers) }
+
+func testBadAnswers(t *testing.T, newScript newScriptFunc) {
 	for _, body := range []string{"", "{", "[]", `{"succeeded":true,"results":[]}`} {
 		c, s := newScript(t, Config{}, reply{status: 200, body: body})
 		_, err := c.Txn(t.Context(), Txn{Then: []Op{GetOp("a")}})

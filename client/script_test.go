@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -62,7 +64,9 @@ type sent struct {
 // script answers requests in turn, whichever member they are sent to. It is a
 // transport, so it works in virtual time.
 type script struct {
-	t       testing.TB
+	t testing.TB
+
+	mu      sync.Mutex
 	replies []reply // the last one stands for all that follow
 	sent    []sent
 }
@@ -76,11 +80,13 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		body = string(b)
 	}
+	s.mu.Lock()
 	s.sent = append(s.sent, sent{r.URL.Host, r.Header.Get("Idempotency-Key"), r.URL.RawQuery, r.Method, r.URL.EscapedPath(), r.Header, body, time.Now()})
 	next := s.replies[0]
 	if len(s.replies) > 1 {
 		s.replies = s.replies[1:]
 	}
+	s.mu.Unlock()
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
 		trace.GetConn(r.URL.Host)
 		if !next.noConn {
@@ -113,9 +119,16 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+// all is what it was sent up to now.
+func (s *script) all() []sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sent)
+}
+
 func (s *script) hosts() string {
 	var b strings.Builder
-	for _, r := range s.sent {
+	for _, r := range s.all() {
 		b.WriteString(r.host)
 	}
 	return b.String()

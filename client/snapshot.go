@@ -69,7 +69,7 @@ func (c *Client) LatestSnapshot(ctx context.Context, endpoint string) (*Snapshot
 		return nil, err
 	}
 	q.slow = true // a large file is read once before it is sent, for its digest
-	q.header.Set("Accept", "application/octet-stream")
+	q.set("Accept", "application/octet-stream")
 	t := c.tries(q, c.cfg.Timeout)
 	for {
 		s, e := t.open(ctx, c.cfg.AttemptTimeout)

@@ -29,7 +29,7 @@ func (t *tries) open(ctx context.Context, patience time.Duration) (*stream, *Err
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(t.limit(), func() { cancel(errSilent) })
 	res, e := t.send(ctx)
-	if e == nil && (res.StatusCode != http.StatusOK || mediaType(res.Header) != t.call.header.Get("Accept")) {
+	if e == nil && (res.StatusCode != http.StatusOK || mediaType(res.Header.Get("Content-Type")) != t.call.get("Accept")) {
 		if _, e = t.read(res); e == nil {
 			e = t.call.badAnswer(res.StatusCode, errors.New("not what was asked for"))
 			e.Endpoint = t.endpoint()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,9 @@ import (
 
 // Which calls are sent again after which failures, where to, and what is known
 // of them in the end.
-func TestAttempts(t *testing.T) {
+func TestAttempts(t *testing.T) { overScripts(t, testAttempts) }
+
+func testAttempts(t *testing.T, newScript newScriptFunc) {
 	const (
 		put    = "put"
 		get    = "get"
@@ -92,12 +95,13 @@ func TestAttempts(t *testing.T) {
 				if s.hosts() != tt.hosts {
 					t.Errorf("asked %q, want %q", s.hosts(), tt.hosts)
 				}
-				for _, r := range s.sent {
-					if r.key != s.sent[0].key || (r.key != "") != (tt.call == put) {
-						t.Errorf("idempotency keys %q and %q", s.sent[0].key, r.key)
+				all := slices.DeleteFunc(s.all(), func(r sent) bool { return r.method == "" }) // which never left
+				for _, r := range all {
+					if r.key != all[0].key || (r.key != "") != (tt.call == put) {
+						t.Errorf("idempotency keys %q and %q", all[0].key, r.key)
 					}
-					if r.body != s.sent[0].body {
-						t.Errorf("bodies %q and %q", s.sent[0].body, r.body)
+					if r.body != all[0].body {
+						t.Errorf("bodies %q and %q", all[0].body, r.body)
 					}
 				}
 				if tt.status < 0 {
@@ -119,7 +123,9 @@ func TestAttempts(t *testing.T) {
 }
 
 // A Client stays with the member that has answered well.
-func TestStickiness(t *testing.T) {
+func TestStickiness(t *testing.T) { overScripts(t, testStickiness) }
+
+func testStickiness(t *testing.T, newScript newScriptFunc) {
 	synctest.Test(t, func(t *testing.T) {
 		ok := reply{status: 200}
 		c, s := newScript(t, Config{}, ok, ok, lost, ok, ok, problemReply(404, "not_found", ""), ok)
@@ -141,7 +147,9 @@ func TestStickiness(t *testing.T) {
 
 // A member that hangs costs one call of an impatient caller, and not all of
 // them.
-func TestImpatientCallers(t *testing.T) {
+func TestImpatientCallers(t *testing.T) { overScripts(t, testImpatientCallers) }
+
+func testImpatientCallers(t *testing.T, newScript newScriptFunc) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := newScript(t, Config{}, silence, reply{status: 200})
 		for range 2 {
@@ -187,7 +195,9 @@ func TestBlindTransport(t *testing.T) {
 }
 
 // What is asked of one member is asked once.
-func TestOneMember(t *testing.T) {
+func TestOneMember(t *testing.T) { overScripts(t, testOneMember) }
+
+func testOneMember(t *testing.T, newScript newScriptFunc) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := newScript(t, Config{}, problemReply(503, "not_ready", ""))
 		if err := c.Ready(t.Context(), "http://b/"); !errors.Is(err, ErrNotReady) {
@@ -204,7 +214,9 @@ func TestOneMember(t *testing.T) {
 
 // Retry-After is kept: by the member that said it, and for 429 of a write by
 // all, since one leader writes for all.
-func TestRetryAfter(t *testing.T) {
+func TestRetryAfter(t *testing.T) { overScripts(t, testRetryAfter) }
+
+func testRetryAfter(t *testing.T, newScript newScriptFunc) {
 	noLeader := problemReply(503, "no_leader", NotApplied).after(2)
 	busy := problemReply(429, "overloaded", NotApplied).after(2)
 	for _, tt := range []struct {
@@ -249,7 +261,9 @@ func TestPauses(t *testing.T) {
 }
 
 // Every attempt has a limit, which the member is told, and so has the call.
-func TestTimeouts(t *testing.T) {
+func TestTimeouts(t *testing.T) { overScripts(t, testTimeouts) }
+
+func testTimeouts(t *testing.T, newScript newScriptFunc) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := newScript(t, Config{Timeout: 5 * time.Second, AttemptTimeout: 2 * time.Second}, silence)
 		begun := time.Now()
@@ -260,8 +274,8 @@ func TestTimeouts(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("got %v", err)
 		}
-		if len(s.sent) != 3 || s.sent[0].query != "timeout=1.75s" {
-			t.Errorf("sent %d times, first with %q", len(s.sent), s.sent[0].query)
+		if len(s.all()) != 3 || s.all()[0].query != "timeout=1.75s" {
+			t.Errorf("sent %d times, first with %q", len(s.all()), s.all()[0].query)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -275,7 +289,9 @@ func TestTimeouts(t *testing.T) {
 }
 
 // A context that ends also ends the pauses.
-func TestContext(t *testing.T) {
+func TestContext(t *testing.T) { overScripts(t, testContext) }
+
+func testContext(t *testing.T, newScript newScriptFunc) {
 	for _, tt := range []struct {
 		name    string
 		replies []reply
@@ -312,7 +328,9 @@ func TestContext(t *testing.T) {
 }
 
 // Each call has a key of its own, or the caller's.
-func TestIdempotencyKeys(t *testing.T) {
+func TestIdempotencyKeys(t *testing.T) { overScripts(t, testIdempotencyKeys) }
+
+func testIdempotencyKeys(t *testing.T, newScript newScriptFunc) {
 	c, s := newScript(t, Config{}, created)
 	for range 2 {
 		if _, err := c.Put(t.Context(), "k", nil, nil); err != nil {
@@ -329,7 +347,9 @@ func TestIdempotencyKeys(t *testing.T) {
 }
 
 // The error tells all that is known, and no key.
-func TestErrorText(t *testing.T) {
+func TestErrorText(t *testing.T) { overScripts(t, testErrorText) }
+
+func testErrorText(t *testing.T, newScript newScriptFunc) {
 	e := &Error{
 		Method: "PUT", Route: "/v1/kv/{key}", Endpoint: "http://a", Attempts: 3,
 		Status: 503, Code: "no_leader", Outcome: NotApplied, Detail: "told so",
@@ -368,7 +388,9 @@ func TestSentinels(t *testing.T) {
 }
 
 // What a member says about an error arrives.
-func TestProblem(t *testing.T) {
+func TestProblem(t *testing.T) { overScripts(t, testProblem) }
+
+func testProblem(t *testing.T, newScript newScriptFunc) {
 	r := problemReply(412, "precondition_failed", NotApplied)
 	r.header.Set("ETag", `"42"`)
 	r.header.Set("Kvd-Revision", "50")
@@ -382,7 +404,9 @@ func TestProblem(t *testing.T) {
 }
 
 // What cannot be sent is not tried again and again.
-func TestUnsendable(t *testing.T) {
+func TestUnsendable(t *testing.T) { overScripts(t, testUnsendable) }
+
+func testUnsendable(t *testing.T, newScript newScriptFunc) {
 	for _, o := range []PutOptions{{ContentType: "a\nb"}, {IdempotencyKey: "a\x00"}} {
 		c, s := newScript(t, Config{}, created)
 		_, err := c.Put(t.Context(), "k", nil, &o)
@@ -393,7 +417,9 @@ func TestUnsendable(t *testing.T) {
 }
 
 // A long poll that is cut goes on for what is left of its time.
-func TestLongPoll(t *testing.T) {
+func TestLongPoll(t *testing.T) { overScripts(t, testLongPoll) }
+
+func testLongPoll(t *testing.T, newScript newScriptFunc) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := newScript(t, Config{AttemptTimeout: 2 * time.Second}, silence, reply{status: 304})
 		got, err := c.Get(t.Context(), "k", &GetOptions{Unless: 3, Wait: 10*time.Second + 500*time.Microsecond})
@@ -410,7 +436,9 @@ func TestLongPoll(t *testing.T) {
 }
 
 // No answer fills the memory.
-func TestAnswerTooLarge(t *testing.T) {
+func TestAnswerTooLarge(t *testing.T) { overScripts(t, testAnswerTooLarge) }
+
+func testAnswerTooLarge(t *testing.T, newScript newScriptFunc) {
 	c, s := newScript(t, Config{MaxAnswerBytes: 10}, reply{status: 200, body: "12345678901"})
 	_, err := c.Get(t.Context(), "k", nil)
 	if !errors.Is(err, ErrTooLarge) || len(s.sent) != 1 {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 )
 
+const txnPath = "/v1/txn"
+
 // Txn is a transaction: all of Then if every comparison of If holds, all of
 // Else if not, in one revision. Operations see what earlier ones of their branch
 // have written. No key may be written twice in a branch.
@@ -84,7 +86,7 @@ func (j *opResultJSON) result() OpResult {
 // Txn does a transaction. That its comparisons do not hold is no error:
 // TxnResult.Succeeded tells.
 func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResult, error) {
-	q := newCall(keyed, http.MethodPost, "/v1/txn")
+	q := newCall(keyed, http.MethodPost, txnPath)
 	q.timed = true
 	q.write(c, t.IdempotencyKey)
 	if err := q.json(t); err != nil {
@@ -106,7 +108,7 @@ func (c *Client) Txn(ctx context.Context, t Txn) (*TxnResult, error) {
 	if len(j.Results) != len(branch) {
 		return nil, q.badAnswer(a.status, fmt.Errorf("%d results of %d operations", len(j.Results), len(branch)))
 	}
-	res := &TxnResult{Succeeded: j.Succeeded, Revision: j.Revision, Replayed: replayed(a.header)}
+	res := &TxnResult{Succeeded: j.Succeeded, Revision: j.Revision, Replayed: a.replayed}
 	for i := range j.Results {
 		res.Results = append(res.Results, j.Results[i].result())
 	}

@@ -33,22 +33,22 @@ type WatchOptions struct {
 func (o *WatchOptions) call() *call {
 	q := newCall(reading, http.MethodGet, "/v1/watch")
 	q.timed = true
-	q.header.Set("Accept", "text/event-stream")
+	q.set("Accept", "text/event-stream")
 	for _, key := range o.Keys {
-		q.query.Add("key", key)
+		q.addParam("key", key)
 	}
 	for _, prefix := range o.Prefixes {
-		q.query.Add("prefix", prefix)
+		q.addParam("prefix", prefix)
 	}
 	var types []string
 	for _, t := range o.Types {
 		types = append(types, string(t))
 	}
 	if types != nil {
-		q.query.Set("events", strings.Join(types, ","))
+		q.param("events", strings.Join(types, ","))
 	}
 	if o.Prev {
-		q.query.Set("prev", "true")
+		q.param("prev", "true")
 	}
 	return q
 }
