@@ -8,11 +8,13 @@ import (
 	"strings"
 )
 
-// effects are what system calls do to the first path in them.
+// effects are what system calls do to the first path in them; "copy": to the last.
+// Which of them there are depends on the machine.
 var effects = map[string]string{
 	"openat": "name", "mkdirat": "name", "renameat": "rename", "renameat2": "rename", "unlinkat": "gone",
-	"write": "data", "pwrite64": "data", "ftruncate": "data", "fallocate": "data", "copy_file_range": "data",
-	"fsync": "sync", "fdatasync": "sync", "newfstatat": "mark",
+	"write": "data", "pwrite64": "data", "ftruncate": "data", "fallocate": "data", "copy_file_range": "copy",
+	"ftruncate64": "data", "sendfile": "data", "sendfile64": "data", "splice": "copy",
+	"fsync": "sync", "fdatasync": "sync", "newfstatat": "mark", "fstatat64": "mark",
 }
 
 // call is one system call that has succeeded, or a mark of the scene.
@@ -55,7 +57,12 @@ func readTrace(root, trace string) (out []call) {
 		if len(found) == 0 || c[3][0] == '-' || effects[c[1]] == "mark" || c[1] == "openat" && !strings.Contains(c[2], "O_CREAT") {
 			continue
 		}
-		out = append(out, call{effects[c[1]], found[0], found[len(found)-1]})
+		last := found[len(found)-1]
+		if effects[c[1]] == "copy" {
+			out = append(out, call{"data", last, last})
+			continue
+		}
+		out = append(out, call{effects[c[1]], found[0], last})
 	}
 	return out
 }
