@@ -46,11 +46,12 @@ func (r *readRounds) served() bool {
 	return r.underWay && len(r.round)+len(r.ofPeers) > 0
 }
 
-// ask takes in the round of a follower.
+// ask takes in the round of a follower. The newest can be answered, if any can.
 func (r *readRounds) ask(m *raftpb.Message) {
-	if len(r.openPeers) < maxPeerReads {
-		r.openPeers = append(r.openPeers, m)
+	if len(r.openPeers) == maxPeerReads {
+		r.openPeers = slices.Delete(r.openPeers, 0, 1)
 	}
+	r.openPeers = append(r.openPeers, m)
 }
 
 // begin starts a round for all that wait, and returns its context.

@@ -183,10 +183,11 @@ func TestPeersJoinRounds(t *testing.T) {
 	if _, peers := r.answered(raft.ReadState{Index: 7, RequestCtx: third}); peers != nil || r.waits() {
 		t.Error("what followers asked a leader that was lost is kept")
 	}
-	for range 2 * maxPeerReads {
+	for range maxPeerReads {
 		r.ask(from(2))
 	}
-	if n := len(r.openPeers); n != maxPeerReads {
-		t.Errorf("%d rounds of followers wait", n)
+	r.ask(from(3))
+	if n := len(r.openPeers); n != maxPeerReads || r.openPeers[n-1].GetFrom() != 3 {
+		t.Errorf("%d rounds of followers wait, the last of %d", n, r.openPeers[n-1].GetFrom())
 	}
 }

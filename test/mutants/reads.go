@@ -30,8 +30,8 @@ var reads = []Mutant{
 		Name:   "peer-joins-round-under-way",
 		Breaks: "a follower's reads are answered from a round of the leader's that began before them, with an index that may be older than what its clients have been told",
 		Edits: []Edit{{"internal/raftnode/reads.go",
-			"\t\tr.openPeers = append(r.openPeers, m)\n",
-			"\t\tif r.served() {\n\t\t\tr.ofPeers = append(r.ofPeers, m)\n\t\t} else {\n\t\t\tr.openPeers = append(r.openPeers, m)\n\t\t}\n"}},
+			"\tr.openPeers = append(r.openPeers, m)\n",
+			"\tif r.served() {\n\t\tr.ofPeers = append(r.ofPeers, m)\n\t} else {\n\t\tr.openPeers = append(r.openPeers, m)\n\t}\n"}},
 		Checks: []Check{unit("raftnode", "TestPeersJoinRounds"), simulation()},
 	},
 	{
