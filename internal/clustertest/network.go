@@ -231,6 +231,10 @@ func (e *endpoint) Send(msgs []*raftpb.Message) {
 		e.n.noteLeader(m)
 		e.checkPromise(m)
 		if !e.knows(to) {
+			// As transport does: raft would wait for the end of it for ever.
+			if self := e.self(); self != nil && m.GetType() == raftpb.MsgSnap {
+				self.ReportSnapshot(to, false)
+			}
 			continue
 		}
 		fate := e.n.judge(m)
