@@ -207,35 +207,31 @@ func (s *checked) durable(index uint64) string {
 	if !known {
 		return "" // a snapshot that others have acknowledged covers it
 	}
-	counted := append([][]uint64{voters}, s.m.c.before(voters)...)
 	var holders []uint64
 	for _, m := range s.m.c.Members() {
 		if m.Disk.holdsEntry(index, term) {
 			holders = append(holders, m.ID)
 		}
 	}
-	for _, ids := range counted {
-		if held := common(ids, holders); len(held) > len(ids)/2 {
-			return ""
-		}
-	}
-	if len(voters) == 0 {
+	if len(voters) == 0 || enough(voters, voters, holders) {
 		return ""
 	}
-	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on %v: no majority of any of %v", s.m.ID, index, term, holders, counted)
+	before := s.m.c.before(voters)
+	if slices.ContainsFunc(before, func(before []uint64) bool { return enough(before, voters, holders) }) {
+		return ""
+	}
+	return fmt.Sprintf("member %d applied index %d of term %d, which is durable on %v: no majority of %v, nor of any set since one of %v", s.m.ID, index, term, holders, voters, before)
 }
 
-// succeeded notes that one set of voters has followed another: a life that begins
-// after the change has not seen it.
-//
-// A member that applies two changes at once goes from the first set to the third, and
-// the entries before that may have been counted under the second: one replaced in a
-// joint change, and one added. Whoever was there all the time was a voter in it.
-func (c *Cluster) succeeded(before, voters []uint64) {
-	if both := common(before, voters); len(before)+len(voters)-2*len(both) > 1 && len(both) > 1 {
-		c.follow(both, voters)
-	}
-	c.follow(before, voters)
+// enough reports whether holders are a majority of the voters at some time, from one set
+// of them to another. A member that applies several changes at once has not seen the sets
+// between: whoever is in both was a voter all the time, others may have been.
+func enough(before, voters, holders []uint64) bool {
+	always := common(before, voters)
+	held := len(common(always, holders))
+	perhaps := slices.Concat(without(before, always), without(voters, always))
+	more := len(common(perhaps, holders))
+	return 2*(held+more) > len(always)+more
 }
 
 // common are those of a that are in b.
@@ -243,7 +239,14 @@ func common(a, b []uint64) []uint64 {
 	return slices.DeleteFunc(slices.Clone(a), func(id uint64) bool { return !slices.Contains(b, id) })
 }
 
-func (c *Cluster) follow(before, voters []uint64) {
+// without are those of a that are not in b.
+func without(a, b []uint64) []uint64 {
+	return slices.DeleteFunc(slices.Clone(a), func(id uint64) bool { return slices.Contains(b, id) })
+}
+
+// succeeded notes that one set of voters has followed another: a life that begins
+// after the change has not seen it.
+func (c *Cluster) succeeded(before, voters []uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := fmt.Sprint(voters)

@@ -204,16 +204,16 @@ func (e *endpoint) SetPeers(peers map[uint64]string) {
 }
 
 // knows reports whether the transport can send to a member: it is a peer, or a
-// peer that runs can tell where it is, as when it was added while this one was
-// away.
+// peer that runs can tell where it is, as when it was added, or moved, while this
+// one was away.
 func (e *endpoint) knows(id uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if url, ok := e.peers[id]; ok && e.n.hears(id, url) {
 		return true
 	}
-	for peer := range e.peers {
-		if teller, ok := e.n.member(peer).(interface{ Members() []raftnode.Member }); ok &&
+	for peer, url := range e.peers {
+		if teller, ok := e.n.member(peer).(interface{ Members() []raftnode.Member }); ok && e.n.hears(peer, url) &&
 			slices.ContainsFunc(teller.Members(), func(mb raftnode.Member) bool { return mb.ID == id && e.n.hears(id, mb.PeerURL) }) {
 			return true
 		}

@@ -35,6 +35,7 @@ type sim struct {
 	unknown int
 	back    time.Duration // from healing to the first write
 	helped  time.Time     // when a member was last started that has nobody to help it
+	moved   time.Time     // when one was last put where the others look for it
 	faults  map[string]int
 }
 

@@ -90,6 +90,12 @@ func TestSilentLink(t *testing.T) {
 		}
 	})
 	waitFor(t, "streams", func() bool { return inboundOf(n2) == 3 && inboundOf(n1) == 3 })
+	// What arrives shows that the sender has read the answer: it reports no stream as
+	// lost that it never had.
+	n1.Send([]*pb.Message{heartbeat(1, 2, 0), appendMsg(1, 2, 1, 10)})
+	waitFor(t, "both streams", func() bool {
+		return len(n2.rec.messages(pb.MsgHeartbeat)) == 1 && len(n2.rec.messages(pb.MsgApp)) == 1
+	})
 	cut.Store(true)
 	waitFor(t, "the receiver to give up", func() bool { return inboundOf(n2) == 0 })
 	waitFor(t, "the sender to give up", func() bool { return n1.rec.unreachables() >= 2 })

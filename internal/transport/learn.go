@@ -7,9 +7,10 @@ import (
 )
 
 // learner finds the addresses of members that dial this one although it has
-// never heard of them: it was away while they were added, and one of them now
-// leads. It believes peers it knows, never the dialer. Guarded by the mu of
-// its Transport.
+// never heard of them, and of those that cannot be reached where the log has
+// them: it was away while they were added or moved, and one of them now leads,
+// so that the log does not come until that one is answered. It believes peers it
+// knows, never the dialer. Guarded by the mu of its Transport.
 type learner struct {
 	wanted map[uint64]struct{}
 	busy   bool
@@ -20,7 +21,7 @@ type learner struct {
 const maxWanted = 16
 
 // learn looks for a member in the background, unless that was done just now;
-// the dialer will come again.
+// whoever needs it will come again.
 func (t *Transport) learn(id uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,7 +46,7 @@ func (ln *learner) want(id uint64) {
 }
 
 // askAround asks the known peers, one after the other, until all wanted
-// members are found.
+// members are found, elsewhere than they are looked for now.
 func (t *Transport) askAround() {
 	t.mu.Lock()
 	wanted := t.learner.wanted
@@ -64,7 +65,7 @@ func (t *Transport) askAround() {
 			continue
 		}
 		for id := range wanted {
-			if url, ok := members[id]; ok {
+			if url, ok := members[id]; ok && (peers[id] == nil || peers[id].url != url) {
 				found[id] = url
 				delete(wanted, id)
 			}
@@ -79,16 +80,21 @@ func (t *Transport) askAround() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.learner.busy = false
+	for id := range wanted {
+		if _, ok := t.set[id]; ok {
+			delete(t.learned, id) // nor is it where somebody said: back to what the log has
+		}
+	}
 	for id, url := range found {
-		if _, ok := t.set[id]; ok || id == t.cfg.ID {
+		if id == t.cfg.ID {
 			continue
 		}
 		t.learned[id] = url
-		t.lg.Info("learned of a member", zap.Uint64("peer", id), zap.String("url", url))
+		if t.warned.allow("learned of "+formatID(id), clusterWarnInterval) {
+			t.lg.Info("learned where a member is", zap.Uint64("peer", id), zap.String("url", url))
+		}
 	}
-	if len(found) > 0 {
-		t.reconcileLocked()
-	}
+	t.reconcileLocked()
 }
 
 // forget gives up what was learned about a member that turns out to be removed.

@@ -71,6 +71,51 @@ func TestUnknownLeader(t *testing.T) {
 	waitFor(t, "it to hear of that", func() bool { return n4.rec.marked() == 1 })
 }
 
+// TestMovedLeader: member 3 was away while 1 moved, and 1 leads now. What it sends
+// arrives, but the log does not come on until it is answered.
+func TestMovedLeader(t *testing.T) {
+	dead := listen(t, "127.0.0.1:0")
+	old := "http://" + dead.Addr().String()
+	dead.Close()
+	n1, n2, n3 := startNode(t, 1, nil, nil), startNode(t, 2, nil, nil), startNode(t, 3, nil, nil)
+	n1.SetPeers(map[uint64]string{2: n2.url, 3: n3.url})
+	n2.SetPeers(map[uint64]string{1: n1.url, 3: n3.url})
+	n3.SetPeers(map[uint64]string{1: old, 2: n2.url})
+
+	waitFor(t, "the leader to be answered", func() bool {
+		n3.Send([]*pb.Message{heartbeat(3, 1, 0)})
+		return len(n1.rec.messages(pb.MsgHeartbeat)) > 0
+	})
+	if p := n3.Stats().Peers[1]; !p.Learned || p.URL != n1.url {
+		t.Errorf("the leader is known as %+v", p)
+	}
+
+	// The log comes to it: the connections stay.
+	reports := n3.rec.unreachables()
+	n3.SetPeers(map[uint64]string{1: n1.url, 2: n2.url})
+	if p := n3.Stats().Peers[1]; p.Learned || !p.Connected {
+		t.Errorf("confirmed, the leader is known as %+v", p)
+	}
+	if got := n3.rec.unreachables(); got != reports {
+		t.Error("connections were lost over it")
+	}
+}
+
+// TestToldWrong: the one that tells where a member is was away itself. The member is
+// looked for there, and where the log has it as well.
+func TestToldWrong(t *testing.T) {
+	wrong, late := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	urls := []string{"http://" + wrong.Addr().String(), "http://" + late.Addr().String()}
+	wrong.Close()
+	late.Close()
+	n2, n3 := startNode(t, 2, nil, nil), startNode(t, 3, nil, nil)
+	n2.SetPeers(map[uint64]string{1: urls[0], 3: n3.url})
+	n3.SetPeers(map[uint64]string{1: urls[1], 2: n2.url})
+	for _, url := range []string{urls[0], urls[1], urls[0], urls[1]} {
+		waitFor(t, url, func() bool { return n3.Stats().Peers[1].URL == url })
+	}
+}
+
 // TestStrangersAreNotLearned: nobody becomes a peer on his own word, nor on
 // that of another cluster, and questions are rare.
 func TestStrangersAreNotLearned(t *testing.T) {

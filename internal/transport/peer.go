@@ -118,7 +118,11 @@ func (p *peer) keep(ln line) {
 			lg.Warn("peer unreachable", zap.Error(err))
 		}
 		wait := retry.next()
-		if r, ok := errors.AsType[*refusal](err); ok {
+		r, refused := errors.AsType[*refusal](err)
+		if !connected && !(refused && r.genuine) {
+			p.t.learn(p.id) // it may have moved
+		}
+		if refused {
 			p.t.heed(p, r)
 			if r.lasting() {
 				wait = jitter(cfg.RetryRefused)

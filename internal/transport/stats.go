@@ -22,7 +22,7 @@ type Stats struct {
 // PeerStats is about one peer, since it is known under its URL.
 type PeerStats struct {
 	URL string
-	// Learned says that the peer is not in the set given to SetPeers.
+	// Learned says that other peers told where it is, not the set given to SetPeers.
 	Learned bool
 	// Connected says that this member's control connection to it is up.
 	Connected bool

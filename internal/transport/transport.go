@@ -40,7 +40,7 @@ type Transport struct {
 
 	mu        sync.Mutex
 	set       map[uint64]string // given to SetPeers
-	learned   map[uint64]string // found out by asking; never in set
+	learned   map[uint64]string // found out by asking; goes before set
 	inbound   map[inboundKey]*inbound
 	receiving map[uint64]struct{} // members whose snapshot is being received
 	giving    map[uint64]struct{} // members that fetch a snapshot
@@ -149,10 +149,8 @@ func (t *Transport) SetPeers(peers map[uint64]string) {
 	delete(set, t.cfg.ID)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	maps.DeleteFunc(t.learned, func(id uint64, _ string) bool { return set[id] != t.set[id] }) // the log knows better
 	t.set = set
-	for id := range set {
-		delete(t.learned, id)
-	}
 	t.reconcileLocked()
 	if t.recv != nil && len(t.learned) > 0 {
 		// Not here: the caller may hold what IsRemoved needs.
@@ -168,8 +166,9 @@ func (t *Transport) reconcileLocked() {
 	}
 	old := *t.peers.Load()
 	now := make(map[uint64]*peer, len(old)+1)
-	want := maps.Clone(t.learned)
+	want := make(map[uint64]string, len(t.set)+len(t.learned))
 	maps.Copy(want, t.set)
+	maps.Copy(want, t.learned)
 	for id, url := range want {
 		if p := old[id]; p != nil && p.url == url {
 			now[id] = p
