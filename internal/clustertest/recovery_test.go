@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"testing"
@@ -86,6 +87,9 @@ func (s *sim) putAddressesRight() {
 		return
 	}
 	for _, mb := range views[0].members {
+		s.revive(s.c.Member(mb.ID)) // dismissed while the change that adds it was under way
+	}
+	for _, mb := range views[0].members {
 		// What a member knows of itself the others may not have been told.
 		for _, v := range views {
 			if i := slices.IndexFunc(v.members, func(x raftnode.Member) bool { return x.ID == mb.ID }); v.of != mb.ID && i >= 0 {
@@ -100,6 +104,33 @@ func (s *sim) putAddressesRight() {
 		m.mu.Unlock()
 		if wrong {
 			s.c.trace.deed("member %d is put where the others look for it: %s", m.ID, mb.PeerURL)
+			s.moved = time.Now()
+			m.Crash()
+			s.revive(m)
+			return
+		}
+	}
+	s.seedAnew(views[0].members)
+}
+
+// seedAnew starts a member that has joined nobody yet, and was told where others were
+// before they moved, with where they are now.
+func (s *sim) seedAnew(members []raftnode.Member) {
+	seeds := make(map[uint64]string)
+	for _, mb := range members {
+		seeds[mb.ID] = mb.PeerURL
+	}
+	for _, mb := range members {
+		m := s.c.Member(mb.ID)
+		if node := m.Node(); node == nil || len(node.Members()) > 0 {
+			continue
+		}
+		m.mu.Lock()
+		same := maps.Equal(m.seeds, seeds)
+		m.seeds = seeds
+		m.mu.Unlock()
+		if !same {
+			s.c.trace.deed("member %d is told where the others are: %v", m.ID, seeds)
 			s.moved = time.Now()
 			m.Crash()
 			s.revive(m)
@@ -148,6 +179,7 @@ func (s *sim) dismiss(t *testing.T) []*Member {
 	for end := time.Now().Add(equalWithin); known == nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if l := s.leader(); l != nil {
 			known = o.ask(l.Server())
+			s.help(l)
 		} else {
 			s.putAddressesRight()
 		}
