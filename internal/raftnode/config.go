@@ -49,7 +49,7 @@ type Config struct {
 
 	MaxBatchBytes      int // commands that share an entry, unless one alone is larger; 1 MiB
 	MaxBatchesInFlight int // uncommitted entries of commands; 1, measured best on fast disks
-	MaxForwards        int // requests of a follower under way to the leader; 2
+	MaxForwards        int // requests of a follower under way to the leader; 1
 	MaxWaiting         int // proposals that wait or are under way; 65,536
 	MaxWaitingBytes    int // and their bytes; 256 MiB
 	MaxWaitingReads    int // callers of ReadBarrier at once; 65,536
@@ -97,7 +97,7 @@ func (c Config) withDefaults() Config {
 	c.CatchUpBytes = cmp.Or(c.CatchUpBytes, 16<<20)
 	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 1<<20)
 	c.MaxBatchesInFlight = cmp.Or(c.MaxBatchesInFlight, 1)
-	c.MaxForwards = cmp.Or(c.MaxForwards, 2)
+	c.MaxForwards = cmp.Or(c.MaxForwards, 1)
 	c.MaxWaiting = cmp.Or(c.MaxWaiting, 1<<16)
 	c.MaxWaitingBytes = cmp.Or(c.MaxWaitingBytes, 256<<20)
 	c.MaxWaitingReads = cmp.Or(c.MaxWaitingReads, 1<<16)

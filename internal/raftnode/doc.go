@@ -23,7 +23,8 @@
 //
 //  1. Propose puts the command into the loop's mailbox and waits.
 //  2. The loop joins all that wait into one raft entry (see entry.go) as soon
-//     as fewer than Config.MaxBatchesInFlight entries are uncommitted. On a
+//     as fewer than Config.MaxBatchesInFlight entries are uncommitted, and
+//     many clients that were just answered have sent again (gather.go). On a
 //     follower the commands go to the leader in one request instead, and come
 //     back as results (forward.go); they never take a second hop.
 //  3. wal saves all that is queued with one fsync, then appends to

@@ -126,8 +126,10 @@ func (n *Node[R]) serveCommands(ctx context.Context, body []byte) ([]byte, error
 		for _, p := range props {
 			p.fail(ErrOverloaded)
 		}
-	} else if !n.inbox.put(func(in *inputs[R]) { in.props = append(in.props, props...) }) {
+	} else if !n.inbox.propose(props...) {
 		return nil, ErrStopped
+	} else if !n.Leads() {
+		n.inbox.signal() // to be refused
 	}
 	select {
 	case <-group.done:

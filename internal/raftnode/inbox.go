@@ -28,10 +28,11 @@ func (in *inputs[R]) reset() {
 type inbox[R any] struct {
 	wake chan struct{} // holds a token while something may be waiting
 
-	mu     sync.Mutex
-	next   *inputs[R]
-	bytes  int // of entries in next.peers
-	closed bool
+	mu                   sync.Mutex
+	next                 *inputs[R]
+	bytes                int // of entries in next.peers
+	wantProps, wantReads int // how many of them are a reason to wake the loop
+	closed               bool
 }
 
 func newInbox[R any]() *inbox[R] {
@@ -50,6 +51,47 @@ func (b *inbox[R]) put(add func(*inputs[R])) bool {
 	b.mu.Unlock()
 	b.signal()
 	return true
+}
+
+// want says for how many commands and readers the loop is to be woken from now on.
+func (b *inbox[R]) want(props, reads int) {
+	b.mu.Lock()
+	b.wantProps, b.wantReads = props, reads
+	wanted := len(b.next.props) >= props || len(b.next.reads) >= reads
+	b.mu.Unlock()
+	if wanted {
+		b.signal()
+	}
+}
+
+// propose adds commands; false: the loop has ended.
+func (b *inbox[R]) propose(props ...*proposal[R]) bool {
+	b.mu.Lock()
+	ok := !b.closed
+	if ok {
+		b.next.props = append(b.next.props, props...)
+	}
+	wanted := ok && len(b.next.props) >= b.wantProps
+	b.mu.Unlock()
+	if wanted {
+		b.signal()
+	}
+	return ok
+}
+
+// read adds a reader; false: the loop has ended.
+func (b *inbox[R]) read(q *readRequest) bool {
+	b.mu.Lock()
+	ok := !b.closed
+	if ok {
+		b.next.reads = append(b.next.reads, q)
+	}
+	wanted := ok && len(b.next.reads) >= b.wantReads
+	b.mu.Unlock()
+	if wanted {
+		b.signal()
+	}
+	return ok
 }
 
 // putPeers adds messages of other members, as long as the entries they carry

@@ -40,7 +40,9 @@ type loop[R any] struct {
 	counter      uint64         // of entry ids
 	buf          []byte         // the entry being built
 	batches      []uint64       // leading: indexes of uncommitted entries of commands; 0 until placed
-	forwards     int            // requests under way to the leader of forwardTerm
+	gather       gathering
+	gatherEnd    *time.Timer // makes the turn at its end; nil: never needed yet
+	forwards     int         // requests under way to the leader of forwardTerm
 	forwardTerm  uint64
 	forwardPause bool // the leader could not be reached: wait for a tick
 
@@ -53,7 +55,8 @@ type loop[R any] struct {
 	warned    time.Time // of a heartbeat that was ignored
 
 	out    []*raftpb.Message
-	probes map[uint64]probe // the newest MsgApp with entries to each peer
+	held   []*raftpb.Message // spare of out
+	probes map[uint64]probe  // the newest MsgApp with entries to each peer
 }
 
 // probe is what a MsgApp begins with, and when it was sent.
@@ -92,6 +95,7 @@ func (l *loop[R]) run(ctx context.Context) (err error) {
 		// A Ready may wait from the start: bootstrap, or a log to apply.
 		l.handleReady()
 		l.send()
+		l.n.inbox.want(l.wants())
 		tick := false
 		select {
 		case <-ctx.Done():

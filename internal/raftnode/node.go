@@ -264,7 +264,7 @@ func (n *Node[R]) Propose(ctx context.Context, cmd []byte) (R, error) {
 	p := n.proposals.Get().(*proposal[R])
 	p.cmd = cmd
 	p.state.Store(waiting)
-	if !n.inbox.put(func(in *inputs[R]) { in.props = append(in.props, p) }) {
+	if !n.inbox.propose(p) {
 		return none, ErrStopped
 	}
 	select {
@@ -294,7 +294,7 @@ func (n *Node[R]) ReadBarrier(ctx context.Context) error {
 		return ErrOverloaded
 	}
 	q := &readRequest{done: make(chan struct{}, 1)}
-	if !n.inbox.put(func(in *inputs[R]) { in.reads = append(in.reads, q) }) {
+	if !n.inbox.read(q) {
 		return ErrStopped
 	}
 	select {

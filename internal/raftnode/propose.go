@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"encoding/binary"
+	"math"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -20,16 +21,68 @@ func (l *loop[R]) propose() {
 	switch {
 	case l.leading():
 		for l.knowsClock() && len(l.open) > 0 && len(l.batches) < l.n.cfg.MaxBatchesInFlight {
-			if !l.proposeBatch() {
+			if len(l.batches) == 0 && l.gathers() || !l.proposeBatch() {
 				return
 			}
 		}
 	default:
 		l.refuseHops()
 		for len(l.open) > 0 && l.view.leader != raft.None && !l.forwardPause && l.forwards < l.n.cfg.MaxForwards {
+			if l.forwards == 0 && l.gathers() {
+				return
+			}
 			l.forwardBatch()
 		}
 	}
+}
+
+// gathers reports that it is better to wait for more commands; a turn comes when that
+// has been long enough.
+func (l *loop[R]) gathers() bool {
+	_, wait := l.gather.more(len(l.open), time.Now())
+	if wait > 0 {
+		l.gatherUntil(wait)
+	}
+	return wait > 0
+}
+
+// gatherUntil makes a turn after a time.
+func (l *loop[R]) gatherUntil(wait time.Duration) {
+	if l.gatherEnd == nil {
+		l.gatherEnd = time.AfterFunc(wait, l.n.inbox.signal)
+	} else {
+		l.gatherEnd.Reset(wait)
+	}
+}
+
+// nextBatchIn is how long it may take at most until the leader makes the batch that it
+// waits with; 0: it waits with none.
+func (l *loop[R]) nextBatchIn() time.Duration {
+	if !l.leading() || len(l.batches) > 0 {
+		return 0
+	}
+	_, wait := l.gather.more(len(l.open), time.Now())
+	return wait
+}
+
+// wants says how many more commands, and how many more readers, there must be in the
+// inbox for a turn to be of use. Whatever ends a batch or a round makes a turn itself.
+func (l *loop[R]) wants() (props, reads int) {
+	props, reads = 1, 1
+	underWay, most := len(l.batches), l.n.cfg.MaxBatchesInFlight
+	if !l.leading() {
+		underWay, most = l.forwards, l.n.cfg.MaxForwards
+	}
+	if underWay >= most {
+		props = math.MaxInt
+	} else if underWay == 0 {
+		more, _ := l.gather.more(len(l.open), time.Now())
+		props = max(more, 1)
+	}
+	if l.reads.served() {
+		reads = math.MaxInt
+	}
+	return props, reads
 }
 
 // knowsClock reports that this leader may stamp entries: it has applied all that was
@@ -63,6 +116,7 @@ func (l *loop[R]) proposeBatch() bool {
 	}
 	l.open = rest
 	l.batches = append(l.batches, 0)
+	l.gather.begin(len(props), len(rest), time.Now())
 	if cap(l.buf) > 2*l.n.cfg.MaxBatchBytes {
 		l.buf = nil // one huge command must not hold its size for ever
 	}
@@ -148,6 +202,7 @@ func (l *loop[R]) forwardBatch() {
 		l.forwardTerm, l.forwards = term, 0
 	}
 	l.forwards++
+	l.gather.begin(len(props), len(rest), time.Now())
 	l.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, forwardTimeout)
 		defer cancel()
@@ -174,7 +229,9 @@ func (l *loop[R]) forwarded(term uint64, again []*proposal[R], unreachable bool)
 	}
 	l.open = append(again, l.open...)
 	if term == l.forwardTerm && l.forwards > 0 {
-		l.forwards--
+		if l.forwards--; l.forwards == 0 {
+			l.gather.end(len(l.open), time.Now())
+		}
 		l.forwardPause = l.forwardPause || unreachable || len(again) > 0
 	}
 }

@@ -50,27 +50,43 @@ func (l *loop[R]) handleReady() bool {
 
 // send passes on what a turn has for other members, at its end: when one batch is
 // committed and the next begins, raft tells followers of the one and sends them the
-// other, which tells them too. Two messages, and two answers, where one does.
+// other, which tells them too. Two messages, and two answers, where one does. While the
+// next batch gathers, what it will tell waits for it.
 func (l *loop[R]) send() {
 	if len(l.out) == 0 {
 		return
 	}
-	kept := l.out[:0]
+	wait := l.nextBatchIn()
+	held, kept := l.held[:0], l.out[:0]
 	for i, m := range l.out {
-		if !overtaken(m, l.out[i+1:]) {
+		switch {
+		case overtaken(m, l.out[i+1:]):
+		case wait > 0 && tellsOnly(m):
+			held = append(held, m)
+		default:
 			kept = append(kept, m)
 		}
 	}
-	l.tr.Send(kept)
+	if len(kept) > 0 {
+		l.tr.Send(kept)
+	}
 	clear(l.out)
-	l.out = l.out[:0]
+	l.held, l.out = l.out[:0], held
+	if len(held) > 0 {
+		l.gatherUntil(wait)
+	}
 }
 
-// overtaken reports that a message does nothing but tell of a commit index, which one
-// of those behind it tells as well. To leave it out is as if it had been lost just
-// before a newer one arrives.
+// tellsOnly reports that a message does nothing but tell of a commit index.
+func tellsOnly(m *raftpb.Message) bool {
+	return m.GetType() == raftpb.MsgApp && len(m.GetEntries()) == 0
+}
+
+// overtaken reports that a message only tells of a commit index, which one of those
+// behind it tells as well. To leave it out is as if it had been lost just before a newer
+// one arrives.
 func overtaken(m *raftpb.Message, behind []*raftpb.Message) bool {
-	return m.GetType() == raftpb.MsgApp && len(m.GetEntries()) == 0 && slices.ContainsFunc(behind, func(b *raftpb.Message) bool {
+	return tellsOnly(m) && slices.ContainsFunc(behind, func(b *raftpb.Message) bool {
 		return b.GetType() == raftpb.MsgApp && b.GetTo() == m.GetTo() && b.GetTerm() == m.GetTerm() &&
 			b.GetCommit() >= m.GetCommit() && b.GetIndex() >= m.GetIndex()
 	})
@@ -123,6 +139,7 @@ func (l *loop[R]) follow(rd raft.Ready) {
 	// entries are no longer counted as in flight; apply will resolve them.
 	l.reads.abandon()
 	l.batches = l.batches[:0]
+	l.gather = gathering{}
 	l.termCommitted = false
 	l.forwardPause = false
 	if next.term != l.forwardTerm {
@@ -188,4 +205,7 @@ func (l *loop[R]) committed(m *raftpb.Message) {
 		done++
 	}
 	l.batches = append(l.batches[:0], l.batches[done:]...)
+	if done > 0 && len(l.batches) == 0 {
+		l.gather.end(len(l.open), time.Now())
+	}
 }
