@@ -41,8 +41,9 @@ type loop[R any] struct {
 	buf          []byte         // the entry being built
 	batches      []uint64       // leading: indexes of uncommitted entries of commands; 0 until placed
 	gather       gathering
-	gatherEnd    *time.Timer // makes the turn at its end; nil: never needed yet
-	forwards     int         // requests under way to the leader of forwardTerm
+	gatherEnd    *time.Timer // makes a turn at gatherAt; nil: never needed yet
+	gatherAt     time.Time
+	forwards     int // requests under way to the leader of forwardTerm
 	forwardTerm  uint64
 	forwardPause bool // the leader could not be reached: wait for a tick
 
@@ -250,6 +251,12 @@ func (l *loop[R]) read() {
 	}
 	if l.leading() && l.tooEarly() {
 		return
+	}
+	if !l.reads.served() {
+		if _, wait := l.reads.gather.more(l.reads.waiting(), time.Now()); wait > 0 {
+			l.gatherUntil(wait)
+			return
+		}
 	}
 	l.rn.ReadIndex(l.reads.begin())
 }

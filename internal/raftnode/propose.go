@@ -46,13 +46,19 @@ func (l *loop[R]) gathers() bool {
 	return wait > 0
 }
 
-// gatherUntil makes a turn after a time.
+// gatherUntil makes a turn after a time, if none is to come before.
 func (l *loop[R]) gatherUntil(wait time.Duration) {
-	if l.gatherEnd == nil {
+	now := time.Now()
+	at := now.Add(wait)
+	switch {
+	case l.gatherEnd == nil:
 		l.gatherEnd = time.AfterFunc(wait, l.n.inbox.signal)
-	} else {
+	case !now.Before(l.gatherAt) || at.Before(l.gatherAt):
 		l.gatherEnd.Reset(wait)
+	default:
+		return
 	}
+	l.gatherAt = at
 }
 
 // nextBatchIn is how long it may take at most until the leader makes the batch that it
@@ -81,6 +87,9 @@ func (l *loop[R]) wants() (props, reads int) {
 	}
 	if l.reads.served() {
 		reads = math.MaxInt
+	} else {
+		more, _ := l.reads.gather.more(l.reads.waiting(), time.Now())
+		reads = max(more, 1)
 	}
 	return props, reads
 }

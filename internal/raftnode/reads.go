@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -27,6 +28,7 @@ type readRounds struct {
 	id       entryID // of the newest attempt: no two attempts ever share a context
 	underWay bool
 	elapsed  int // ticks since the attempt
+	gather   gathering
 
 	open, round        []*readRequest    // those that wait for the next round, and for this one
 	openPeers, ofPeers []*raftpb.Message // the same, as followers ask
@@ -36,9 +38,12 @@ type readRounds struct {
 // under way; what is more are attempts that have been given up.
 const maxPeerReads = 256
 
+// waiting is how many wait for the round that is to come.
+func (r *readRounds) waiting() int { return len(r.open) + len(r.openPeers) }
+
 // waits says whether anyone waits for a round that is to come.
 func (r *readRounds) waits() bool {
-	return len(r.open)+len(r.openPeers) > 0
+	return r.waiting() > 0
 }
 
 // served says whether anyone waits for the round that is under way.
@@ -63,6 +68,7 @@ func (r *readRounds) begin() []byte {
 	clear(r.openPeers)
 	r.openPeers = r.openPeers[:0]
 	r.underWay, r.elapsed = true, 0
+	r.gather.begin(len(r.round)+len(r.ofPeers), 0, time.Now())
 	r.id.Counter++
 	ctx := make([]byte, 0, 24)
 	ctx = binary.BigEndian.AppendUint64(ctx, r.id.Member)
@@ -78,6 +84,7 @@ func (r *readRounds) abandon() {
 	clear(r.round)
 	r.round, r.underWay = r.round[:0], false
 	r.openPeers, r.ofPeers = nil, nil
+	r.gather = gathering{}
 }
 
 // answered returns the readers, here and on followers, of the round that state
@@ -92,6 +99,7 @@ func (r *readRounds) answered(state raft.ReadState) ([]*readRequest, []*raftpb.M
 	}
 	readers, peers := r.round, r.ofPeers
 	r.round, r.ofPeers, r.underWay = nil, nil, false
+	r.gather.end(r.waiting(), time.Now())
 	return readers, peers
 }
 
