@@ -22,7 +22,7 @@ import (
 func TestSlowPeer(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	synctest.Test(t, func(t *testing.T) {
-		const rate, queue, writers, keys, size = 64 << 10, 4 << 20, 32, 200, 4 << 10
+		const rate, queue, writers, keys, size = 64 << 10, 4 << 20, 16, 208, 4 << 10
 		c := New(t, 1, 3, raftnode.Config{SnapshotBytes: 1 << 20, CatchUpBytes: 256 << 10})
 		defer c.Close()
 		c.StartAll()
