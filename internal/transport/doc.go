@@ -41,7 +41,8 @@
 //     and one helper that sends keepalives; for a forward connection also
 //     one per request in progress, bounded by MaxForwards, which writes its
 //     reply itself if that needs no waiting.
-//   - At most one that asks peers who an unknown dialer is.
+//   - At most one that asks peers who an unknown dialer is, and where one is that
+//     cannot be reached.
 //
 // Run waits for all of them, the handlers included.
 package transport

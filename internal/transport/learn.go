@@ -59,6 +59,9 @@ func (t *Transport) askAround() {
 		if len(wanted) == 0 || ctx.Err() != nil {
 			break
 		}
+		if _, lost := wanted[p.id]; lost {
+			continue
+		}
 		members, err := t.askMembers(ctx, p)
 		if err != nil {
 			t.lg.Debug("peer did not tell its members", zap.Uint64("peer", p.id), zap.Error(err))
