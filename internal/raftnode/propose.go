@@ -64,7 +64,7 @@ func (l *loop[R]) gatherUntil(wait time.Duration) {
 // nextBatchIn is how long it may take at most until the leader makes the batch that it
 // waits with; 0: it waits with none.
 func (l *loop[R]) nextBatchIn() time.Duration {
-	if !l.leading() || len(l.batches) > 0 {
+	if !l.leading() || len(l.batches) > 0 || l.failure != nil {
 		return 0
 	}
 	_, wait := l.gather.more(len(l.open), time.Now())
