@@ -42,7 +42,7 @@ func (s *sim) recovery(t *testing.T) {
 	// Clients have let go of their leases, and the clocks are good: all that had a
 	// time to live ends.
 	time.Sleep(8 * time.Second)
-	s.writeEverywhere(t, members, healed)
+	s.writeEverywhere(t, members)
 	s.awaitEqual(t, members)
 	a := s.client(0, false)
 	for _, m := range members {
@@ -225,10 +225,10 @@ func ids(members []*Member) (all []uint64) {
 	return all
 }
 
-// writeEverywhere writes once by way of each member, which has the time to come
-// back that all members have to become equal.
-func (s *sim) writeEverywhere(t *testing.T, members []*Member, healed time.Time) {
-	a := s.client(0, false)
+// writeEverywhere writes once by way of each member. They have the time to come back
+// that all members have to become equal, after the last of them was put right.
+func (s *sim) writeEverywhere(t *testing.T, members []*Member) {
+	a, began := s.client(0, false), time.Now()
 	for _, m := range members {
 		for n := 0; !m.gone.Load(); n++ { // a replacement may end only now
 			s.revive(m)
@@ -240,8 +240,8 @@ func (s *sim) writeEverywhere(t *testing.T, members []*Member, healed time.Time)
 			}
 			s.help(m)
 			s.putAddressesRight()
-			if time.Since(healed) > leaderWithin+equalWithin {
-				t.Errorf("member %d takes no write %v after healing: %v, %s", m.ID, time.Since(healed), err, describe(r))
+			if took := min(time.Since(began), time.Since(s.moved)); took > equalWithin || time.Since(began) > 4*equalWithin {
+				t.Errorf("member %d takes no write after %v: %v, %s", m.ID, took, err, describe(r))
 				break
 			}
 			time.Sleep(200 * time.Millisecond)
