@@ -33,6 +33,17 @@ func TestStrangersAtThePeerPort(t *testing.T) {
 		t.Errorf("member 4, removed: exit code %d, want 5", code)
 	}
 	c.members = c.members[:3]
+	// It has heard of it from another member: each lets go of it by its own clock.
+	waitFor(t, 5*time.Second, "the removal", func() error {
+		i := good
+		i.from = gone.id
+		conn, res := i.stream(t, "append")
+		defer conn.Close()
+		if res == nil || res.StatusCode != http.StatusGone {
+			return fmt.Errorf("a removed member was answered with %+v", res)
+		}
+		return nil
+	})
 
 	unshaken(t, c, func() {
 		for _, tt := range []struct {
