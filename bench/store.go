@@ -52,6 +52,7 @@ func get(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

@@ -83,13 +83,18 @@ func (t *Transport) askAround() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.learner.busy = false
+	// Whoever was reached meanwhile, or is known to be elsewhere now, is left alone.
+	now := *t.peers.Load()
+	settled := func(id uint64) bool {
+		return now[id] != peers[id] || now[id] != nil && now[id].counters.connected.Load()
+	}
 	for id := range wanted {
-		if _, ok := t.set[id]; ok {
+		if _, ok := t.set[id]; ok && !settled(id) {
 			delete(t.learned, id) // nor is it where somebody said: back to what the log has
 		}
 	}
 	for id, url := range found {
-		if id == t.cfg.ID {
+		if id == t.cfg.ID || settled(id) {
 			continue
 		}
 		t.learned[id] = url

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -90,8 +91,26 @@ func TestMovedLeader(t *testing.T) {
 		t.Errorf("the leader is known as %+v", p)
 	}
 
-	// The log comes to it: the connections stay.
+	// Asked for once more, as after a dial that failed just before: the connections stay.
 	reports := n3.rec.unreachables()
+	last := func() (time.Time, bool) {
+		n3.mu.Lock()
+		defer n3.mu.Unlock()
+		return n3.learner.last, n3.learner.busy
+	}
+	before, _ := last()
+	waitFor(t, "the others to be asked", func() bool {
+		at, busy := last()
+		if at == before {
+			n3.learn(1)
+		}
+		return at != before && !busy
+	})
+	if p := n3.Stats().Peers[1]; !p.Learned || !p.Connected {
+		t.Errorf("asked for once more, the leader is known as %+v", p)
+	}
+
+	// The log comes to it: the connections stay.
 	n3.SetPeers(map[uint64]string{1: n1.url, 2: n2.url})
 	if p := n3.Stats().Peers[1]; p.Learned || !p.Connected {
 		t.Errorf("confirmed, the leader is known as %+v", p)

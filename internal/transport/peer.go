@@ -119,7 +119,7 @@ func (p *peer) keep(ln line) {
 		}
 		wait := retry.next()
 		r, refused := errors.AsType[*refusal](err)
-		if !connected && !(refused && r.genuine) {
+		if ln.kind() == kindControl && !connected && !(refused && r.genuine) {
 			p.t.learn(p.id) // it may have moved
 		}
 		if refused {
