@@ -60,6 +60,27 @@ func TestOneHopAtMost(t *testing.T) {
 	})
 }
 
+// TestHopIsRefusedAtOnce: also while the loop has no use for more commands, since as
+// many are on their way to the leader as may be.
+func TestHopIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, stop := startLed(t, &mireTransport{})
+		defer stop()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { _, _ = n.Propose(within(t, time.Second), []byte("own")) })
+		time.Sleep(n.cfg.Tick / 4)
+		begin := time.Now()
+		reply, err := n.HandleForward(within(t, time.Second), 1, appendCommands([]byte{forwardCommands}, []*proposal[int]{{cmd: []byte("other's")}}))
+		if err != nil || string(reply) != string([]byte{outcomeNotLeader}) {
+			t.Errorf("reply %v, %v", reply, err)
+		}
+		if took := time.Since(begin); took > n.cfg.Tick/4 {
+			t.Errorf("the refusal took %v", took)
+		}
+	})
+}
+
 // of returns the requests of a kind.
 func (h *hopTransport) of(kind byte) (out [][]byte) {
 	h.mu.Lock()
