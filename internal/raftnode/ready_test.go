@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -96,6 +97,33 @@ func TestLastWords(t *testing.T) {
 			t.Error("what it asked in its last turn was not sent")
 		}
 		kill(d)
+	})
+}
+
+// TestCommitIndexWaitsForTheNextBatch: it is told with the batch that gathers, and a
+// member that ends makes none.
+func TestCommitIndexWaitsForTheNextBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, tr := bareLoop(t), &keeping{}
+		l.tr = tr
+		l.view = view{term: 5, leader: testID.Member, state: raft.StateLeader}
+		began := time.Now()
+		l.gather.begin(64, 0, began)
+		time.Sleep(time.Millisecond)
+		l.gather.end(0, time.Now())
+		l.out = []*raftpb.Message{
+			{Type: raftpb.MsgApp.Enum(), To: new(uint64(2))},
+			{Type: raftpb.MsgHeartbeat.Enum(), To: new(uint64(2))},
+		}
+		l.send()
+		if beats, told := tr.count(raftpb.MsgHeartbeat), tr.count(raftpb.MsgApp); beats != 1 || told != 0 {
+			t.Fatalf("while a batch gathers, %d heartbeats and %d commit indexes are sent", beats, told)
+		}
+		l.failure = errors.New("the disk is gone")
+		l.send()
+		if told := tr.count(raftpb.MsgApp); told != 1 {
+			t.Errorf("at its end the member has told %d commit indexes, want 1", told)
+		}
 	})
 }
 

@@ -24,4 +24,25 @@ var members = []Mutant{
 			"{ return len(ids)/2 + 1 }", "{ return min(len(ids), 1) }"}},
 		Checks: []Check{unit("raftnode", "TestQuorumJudgement"), scripted("TestRemovalThatLosesQuorum")},
 	},
+	{
+		Name:   "election-forgets-lease",
+		Breaks: "a voter that has just started stands for election early also where a leader serves reads on a lease, to which the voter had agreed in its life before",
+		Edits: []Edit{{"internal/raftnode/loop.go",
+			"\tif l.n.cfg.ReadOnlyLeaseBased {\n\t\treturn\n\t}\n\tfor range", "\tfor range"}},
+		Checks: []Check{scripted("TestRestartedClusterElectsSoon")},
+	},
+	{
+		Name:   "moved-member-not-looked-for",
+		Breaks: "a member that was away while the leader moved answers to the old address, as long as that one leads",
+		Edits: []Edit{{"internal/transport/peer.go",
+			"\t\t\tp.t.learn(p.id) // it may have moved\n", ""}},
+		Checks: []Check{unit("transport", "TestMovedLeader")},
+	},
+	{
+		Name:   "wrong-address-stays",
+		Breaks: "where another member says that one is, it is looked for from then on, although it is not there, and no longer where the log has it",
+		Edits: []Edit{{"internal/transport/learn.go",
+			"\t\t\tdelete(t.learned, id) // nor is it", "\t\t\t_ = id // nor is it"}},
+		Checks: []Check{unit("transport", "TestToldWrong")},
+	},
 }

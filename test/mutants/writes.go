@@ -48,4 +48,25 @@ var writes = []Mutant{
 			"p.finish(results[i], nil)", "p.finish(results[len(results)-1-i], nil)"}},
 		Checks: []Check{unit("raftnode", "TestResultsOfABatch"), simulation()},
 	},
+	{
+		Name:   "gathering-feeds-itself",
+		Breaks: "the more commands a batch waits for, the more come meanwhile, and the next waits for those too",
+		Edits: []Edit{{"internal/raftnode/gather.go",
+			"\tg.clients = min(g.clients, g.most)\n", ""}},
+		Checks: []Check{unit("raftnode", "TestGathering")},
+	},
+	{
+		Name:   "commands-not-noticed",
+		Breaks: "commands that came just before the loop said for how many it wants to be woken wait for its next tick",
+		Edits: []Edit{{"internal/raftnode/inbox.go",
+			"\tif wanted {\n\t\tb.signal()\n\t}\n}\n\n// propose", "\t_ = wanted\n}\n\n// propose"}},
+		Checks: []Check{unit("raftnode", "TestInboxWakes")},
+	},
+	{
+		Name:   "commit-index-held-at-the-end",
+		Breaks: "a leader that ends keeps the commit index that the next batch would have told, and makes no batch: the others do not learn of it from this one",
+		Edits: []Edit{{"internal/raftnode/propose.go",
+			" || l.failure != nil {\n\t\treturn 0", " {\n\t\treturn 0"}},
+		Checks: []Check{unit("raftnode", "TestCommitIndexWaitsForTheNextBatch")},
+	},
 }
