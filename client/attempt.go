@@ -35,13 +35,16 @@ func (t *tries) send(ctx context.Context) (*http.Response, *Error) {
 	}
 	q := t.call
 	var asked, got atomic.Bool
+	var wrote atomic.Int32 // how often: net/http, too, sends again what has an idempotency key
 	if q.kind != reading {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			GetConn: func(string) { asked.Store(true) },
-			GotConn: func(httptrace.GotConnInfo) { got.Store(true) },
+			GetConn:      func(string) { asked.Store(true) },
+			GotConn:      func(httptrace.GotConnInfo) { got.Store(true) },
+			WroteHeaders: func() { wrote.Add(1) },
 		})
 	}
 	res, err := t.c.http.Do(t.request(ctx))
+	t.unknown = t.unknown || wrote.Load() > 1
 	if err == nil {
 		return res, nil
 	}

@@ -58,6 +58,8 @@ func (t *tries) exchange(ctx context.Context, p *pool) (*answer, *Error) {
 		again := c.used && !c.begun && !errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil
 		switch {
 		case again && (!sent || t.call.kind != once):
+			// Whatever the next one is answered, the member may have done this one.
+			t.unknown = t.unknown || sent && t.call.kind != reading
 		case !c.begun:
 			return nil, t.unsent(reason(ctx, err), sent)
 		default:

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -110,6 +111,34 @@ func TestDeadAfterClosed(t *testing.T) {
 				t.Errorf("got %v, want outcome %q", err, tt.outcome)
 			}
 		})
+	}
+}
+
+// TestRefusedAfterClosed: a write that was read by the member, over a connection that
+// then closed, may have been applied, whatever is said to the one sent after it.
+func TestRefusedAfterClosed(t *testing.T) {
+	const problem = `{"title":"No space","status":507,"code":"no_space","outcome":"not_applied"}`
+	s := newWireServer(t, func(n int, conn net.Conn, next func() (*http.Request, bool)) {
+		next()
+		if n%2 == 1 {
+			_, _ = io.WriteString(conn, valueAnswer)
+			next()
+			return
+		}
+		fmt.Fprintf(conn, "HTTP/1.1 507 Insufficient Storage\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s", len(problem), problem)
+	})
+	for name, cfg := range map[string]Config{"connections of its own": {}, "net/http": {HTTPClient: &http.Client{Transport: &http.Transport{}}}} {
+		c := s.client(t, cfg)
+		if _, err := c.Get(t.Context(), "k", nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Put(t.Context(), "k", nil, nil)
+		if e, ok := errors.AsType[*Error](err); !ok || e.Status != 507 || e.Outcome != OutcomeUnknown {
+			t.Errorf("%s: got %v, want 507 with outcome %q", name, err, OutcomeUnknown)
+		}
+		if cfg.HTTPClient != nil {
+			cfg.HTTPClient.CloseIdleConnections()
+		}
 	}
 }
 
