@@ -22,6 +22,9 @@ func (s *session) judge(ctx context.Context) error {
 	} else if err := s.hashes(ctx); err != nil {
 		return err
 	}
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
 	dumps, err := s.dump(ctx)
 	if err != nil {
 		return err
@@ -60,11 +63,8 @@ func (s *session) hashes(ctx context.Context) error {
 	return s.h.Add(history.Record{Hashes: x})
 }
 
-// dump stops all members and prints what their logs hold.
-func (s *session) dump(ctx context.Context) (files []string, err error) {
-	if err := os.Mkdir(s.path("dumps"), 0o755); err != nil {
-		return nil, err
-	}
+// stop ends all members.
+func (s *session) stop(ctx context.Context) error {
 	for _, m := range s.c.Members() {
 		if p := m.Process(); p != nil {
 			p.Signal(syscall.SIGTERM)
@@ -76,22 +76,37 @@ func (s *session) dump(ctx context.Context) (files []string, err error) {
 			s.broken = append(s.broken, fmt.Sprintf("%s at the end: exit code %d (%v, %v), want 0", m.Name(), code, signal, err))
 		}
 		if err := m.Kill(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	return nil
+}
+
+// dump prints what the logs of all members hold, also of those that were removed.
+func (s *session) dump(ctx context.Context) (files []string, err error) {
+	if err := os.Mkdir(s.path("dumps"), 0o755); err != nil {
+		return nil, err
+	}
+	dirs, err := filepath.Glob(s.path("past/*"))
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range s.c.Members() {
-		file := filepath.Join(s.path("dumps"), m.Name()+".jsonl")
-		p, err := cluster.StartProcess("dump", file, s.binary, "debug", "dump-log", "--json", m.Dir)
+		dirs = append(dirs, m.Dir)
+	}
+	for i, dir := range dirs {
+		file := filepath.Join(s.path("dumps"), fmt.Sprintf("%02d.jsonl", i))
+		p, err := cluster.StartProcess("dump", file, s.binary, "debug", "dump-log", "--json", dir)
 		if err != nil {
 			return nil, err
 		}
 		code, _, err := p.Exit(ctx, 5*time.Minute)
 		if err != nil {
 			p.Signal(syscall.SIGKILL)
-			return nil, fmt.Errorf("kvd debug dump-log of %s: %w; see %s", m.Name(), err, file)
+			return nil, fmt.Errorf("kvd debug dump-log of %s: %w; see %s", dir, err, file)
 		}
 		if code != 0 {
-			return nil, fmt.Errorf("kvd debug dump-log of %s: exit code %d; see %s", m.Name(), code, file)
+			return nil, fmt.Errorf("kvd debug dump-log of %s: exit code %d; see %s", dir, code, file)
 		}
 		files = append(files, file)
 	}

@@ -24,6 +24,12 @@ func (c *claims) explain(run *Run, rev *Rev, answered []*history.Op) {
 			continue
 		}
 		right = true
+		if o.Kind == history.DeletePrefix || o.Kind == history.Revoke {
+			if what := mismatch(o, rev); what != "" {
+				c.result.fail(Violation{What: fmt.Sprintf("%s was answered with %d deleted keys; revision %d %s", describe(o), o.Deleted, rev.Revision, what),
+					Ops: []int64{o.ID}, Revision: rev.Revision})
+			}
+		}
 		c.note(o, rev.Revision)
 		for _, g := range c.asked[s] {
 			g.used = g.used || slices.Contains(g.ops, o)

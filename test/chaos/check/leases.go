@@ -67,17 +67,16 @@ type refresh struct {
 	op    *history.Op
 }
 
-// refreshes are the acknowledged ones, and those that the log proves. An answer to
-// an idempotency key that was replayed refreshes nothing.
+// refreshes are the acknowledged ones, and those that the log proves. What has an
+// idempotency key was applied once, which is not before anybody asked for it.
 func (run *Run) refreshes() map[life][]refresh {
 	c := run.claim()
 	all := make(map[life][]refresh)
 	ttls := make(map[string]time.Duration)
+	asked := run.firstAsked()
 	for id, o := range c.lease {
 		ttls[id] = o.TTL
-		if !o.Replayed && o.IdempotencyKey == "" {
-			all[life{lease: id}] = append(all[life{lease: id}], refresh{o.Start, o.TTL, o})
-		}
+		all[life{lease: id}] = append(all[life{lease: id}], refresh{asked(o), o.TTL, o})
 	}
 	for _, o := range run.History.Ops {
 		switch {
@@ -85,13 +84,30 @@ func (run *Run) refreshes() map[life][]refresh {
 			if ttl := ttls[o.Lease]; ttl > 0 {
 				all[life{lease: o.Lease}] = append(all[life{lease: o.Lease}], refresh{o.Start, ttl, o})
 			}
-		case o.Kind == history.Put && o.TTL > 0 && o.IdempotencyKey == "":
+		case o.Kind == history.Put && o.TTL > 0:
 			if revision, ok := c.revision[o]; ok {
-				all[life{mod: revision}] = append(all[life{mod: revision}], refresh{o.Start, o.TTL, o})
+				all[life{mod: revision}] = append(all[life{mod: revision}], refresh{asked(o), o.TTL, o})
 			}
 		}
 	}
 	return all
+}
+
+// firstAsked returns a function that tells when a write was begun, by the first who
+// did so under its idempotency key.
+func (run *Run) firstAsked() func(o *history.Op) int64 {
+	first := make(map[string]int64)
+	for _, o := range run.History.Ops {
+		if at, ok := first[o.IdempotencyKey]; o.IdempotencyKey != "" && (!ok || o.Start < at) {
+			first[o.IdempotencyKey] = o.Start
+		}
+	}
+	return func(o *history.Op) int64 {
+		if at, ok := first[o.IdempotencyKey]; ok {
+			return at
+		}
+		return o.Start
+	}
 }
 
 // firstSeen returns a function that tells when the first client or watcher knew

@@ -50,6 +50,7 @@ func Merge(names ...string) (*Log, Result, error) {
 			return nil, m.result, fmt.Errorf("dump %s: %w", x.name, err)
 		}
 	}
+	m.result.Skipped = int(m.log.Start.SnapshotIndex) // entries that no dump has
 	return m.log, m.result, nil
 }
 

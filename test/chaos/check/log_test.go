@@ -66,6 +66,9 @@ func TestMerge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if uint64(r.Skipped) != tt.first-1 {
+				t.Errorf("%d entries are not known, want %d", r.Skipped, tt.first-1)
+			}
 			if l.Entries[0].Index != tt.first || l.Entries[len(l.Entries)-1].Index != tt.last {
 				t.Errorf("entries %d to %d, want %d to %d", l.Entries[0].Index, l.Entries[len(l.Entries)-1].Index, tt.first, tt.last)
 			}

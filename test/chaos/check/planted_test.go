@@ -69,6 +69,7 @@ func TestPlanted(t *testing.T) {
 		{"a write without a revision, lost", "writes", "is not in the log", func(w *world) {
 			w.ops["failed"].Outcome, w.ops["failed"].Hit = history.OK, true
 		}},
+		{"keys that a delete did not count", "writes", "was answered with 2 deleted keys", func(w *world) { w.ops["clear"].Deleted-- }},
 		{"a lease that is not in the log", "writes", "is not in the log", func(w *world) { w.ops["grant"].Lease = "00" }},
 		{"two grants of one lease", "writes", "two grants", func(w *world) {
 			o := *w.ops["grant"]
@@ -228,6 +229,14 @@ func TestPlanted(t *testing.T) {
 
 		{"a lease that ends early", "leases", "was seen to have expired", func(w *world) { w.ops["keepalive"].Start += int64(500 * time.Millisecond) }},
 		{"a TTL that ends early", "leases", "was seen to have expired", func(w *world) { w.ops["mortal"].Start += int64(time.Second) }},
+		{"a lease under an idempotency key that ends early", "leases", "was seen to have expired", func(w *world) {
+			w.underKey("grant")
+			w.ops["grant"].Start += int64(time.Second)
+		}},
+		{"a TTL under an idempotency key that ends early", "leases", "was seen to have expired", func(w *world) {
+			w.underKey("mortal")
+			w.ops["mortal"].Start += int64(time.Second)
+		}},
 		{"a lease that is said to be gone", "leases", "was told that the lease is gone", func(w *world) {
 			w.ops["keepalive late"].End = w.ops["keepalive"].Start + int64(time.Second)
 		}},

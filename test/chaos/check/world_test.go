@@ -281,6 +281,11 @@ func goodRun(t *testing.T) *world {
 	return w
 }
 
+// underKey gives a write an idempotency key.
+func (w *world) underKey(name string) {
+	w.ops[name].IdempotencyKey, w.cmd[name].IdempotencyKey = name, name
+}
+
 // check runs all checks.
 func (w *world) check() map[string]Result {
 	w.t.Helper()

@@ -24,6 +24,7 @@ type Config struct {
 	Isolated bool     // give each place a network namespace
 	Disks    bool     // give each place a file system
 	Logs     string   // where the logs of the members go
+	Past     string   // where the data of members that were removed goes
 	Flags    []string // of each member
 }
 
@@ -171,12 +172,25 @@ func (c *Cluster) Admit(m *Member) {
 }
 
 // Dismiss takes a member that was removed out of the run, ends its process, and
-// deletes its files.
+// puts its data away: nobody else may have that part of the log any more.
 func (c *Cluster) Dismiss(ctx context.Context, m *Member) error {
-	c.mu.Lock()
-	c.members = slices.DeleteFunc(slices.Clone(c.members), func(o *Member) bool { return o == m })
-	c.mu.Unlock()
+	c.forget(m)
+	if err := m.Kill(ctx); err != nil {
+		return err
+	}
+	return errors.Join(os.CopyFS(filepath.Join(c.cfg.Past, m.Name()), os.DirFS(m.Dir)), os.RemoveAll(m.Dir))
+}
+
+// Discard takes a member out of the run whose data nobody can read, and deletes it.
+func (c *Cluster) Discard(ctx context.Context, m *Member) error {
+	c.forget(m)
 	return errors.Join(m.Kill(ctx), os.RemoveAll(m.Dir))
+}
+
+func (c *Cluster) forget(m *Member) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members = slices.DeleteFunc(slices.Clone(c.members), func(o *Member) bool { return o == m })
 }
 
 // track remembers a process for Close, whether its member was admitted or not.

@@ -93,9 +93,10 @@ func TestPoll(t *testing.T) {
 	}
 }
 
-// A place that nobody has is given away once, and comes back with a dismissal.
+// A place that nobody has is given away once, and comes back with a dismissal, which
+// puts away what the member had.
 func TestPlaces(t *testing.T) {
-	c, err := New(Config{Members: 2, Spare: 1, Logs: t.TempDir()})
+	c, err := New(Config{Members: 2, Spare: 1, Logs: t.TempDir(), Past: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +121,17 @@ func TestPlaces(t *testing.T) {
 	if c.freePlace() != nil {
 		t.Error("three members have three places, and one is free")
 	}
+	if err := errors.Join(os.MkdirAll(ms[1].Dir, 0o700), os.WriteFile(filepath.Join(ms[1].Dir, "log"), []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Dismiss(t.Context(), ms[1]); err != nil {
 		t.Fatal(err)
+	}
+	if had, err := os.ReadFile(filepath.Join(c.cfg.Past, ms[1].Name(), "log")); err != nil || string(had) != "x" {
+		t.Errorf("%q was put away (%v)", had, err)
+	}
+	if _, err := os.Stat(ms[1].Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", ms[1].Dir, err)
 	}
 	if p := c.freePlace(); p != ms[1].Place {
 		t.Errorf("free is %v, want %v", p, ms[1].Place)

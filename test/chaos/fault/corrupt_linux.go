@@ -146,7 +146,7 @@ func (w *Wound) remedy(m *cluster.Member, how way) error {
 	}
 	w.Changes++
 	fresh := w.c.Refound(m, how.dir, w.reachable(how.flags))
-	if err := errors.Join(w.c.Dismiss(w.ctx, m), fresh.Start()); err != nil {
+	if err := errors.Join(w.c.Discard(w.ctx, m), fresh.Start()); err != nil {
 		return err
 	}
 	if err := fresh.WaitReady(w.ctx, 30*time.Second); err != nil {

@@ -55,9 +55,19 @@ func (c *lister) told(o *history.Op) {
 	}
 }
 
+// look lists what is below a prefix, on whatever member it is, linearizable or stale.
+func (c *client) look(ctx context.Context, prefix string) {
+	o := c.begin(&history.Op{Kind: history.List, Prefix: prefix})
+	if c.rng.IntN(2) == 0 {
+		o.Mode = history.Stale
+	}
+	c.list(o)
+	c.end(ctx, o)
+}
+
 // list reads a page, or all of them if the operation has no limit. They show one
 // moment.
-func (c *lister) list(o *history.Op) {
+func (c *client) list(o *history.Op) {
 	cursor := ""
 	var seen []history.Item
 	first := uint64(0)

@@ -27,6 +27,7 @@ func (c *tenant) step(ctx context.Context) {
 		c.write(o)
 		c.end(ctx, o)
 		c.wait(ctx, 200*time.Millisecond)
+		c.look(ctx, c.prefix+"/")
 		return
 	}
 	lease := c.grant(ctx, time.Duration(2+c.rng.IntN(4))*time.Second)
@@ -43,6 +44,7 @@ func (c *tenant) step(ctx context.Context) {
 		if ctx.Err() != nil || !c.lease(ctx, history.KeepAlive, lease) {
 			return
 		}
+		c.look(ctx, fmt.Sprintf("%s/%d/", c.prefix, c.n))
 	}
 	if c.rng.IntN(2) == 0 {
 		c.lease(ctx, history.Revoke, lease)

@@ -23,8 +23,12 @@ func (c *transactor) step(ctx context.Context) {
 	if prefix != c.key {
 		c.key, c.revs = prefix, map[string]uint64{}
 	}
-	if c.rng.IntN(60) == 0 {
+	switch c.rng.IntN(60) {
+	case 0:
 		c.clear(ctx, prefix)
+		return
+	case 1, 2, 3, 4, 5, 6: // nobody may see a part of a transaction
+		c.look(ctx, prefix)
 		return
 	}
 	o := c.begin(&history.Op{Kind: history.Txn, Txn: c.txn(prefix)})

@@ -36,6 +36,7 @@ type Report struct {
 	Checks     []Check                   `json:"checks"`
 	Verdict    Verdict                   `json:"verdict"`
 	Reasons    []string                  `json:"reasons"` // why it did not count
+	Wanted     Wanted                    `json:"wanted"`
 }
 
 // Fault is one fault of a run.
@@ -75,7 +76,11 @@ const (
 const MaxRecovery = 3000 // ms
 
 // Wanted is how much must have happened, on top of the gates; zero is no limit.
-type Wanted struct{ Operations, Faults, Changes int }
+type Wanted struct {
+	Operations int `json:"operations"`
+	Faults     int `json:"faults"`
+	Changes    int `json:"changes"`
+}
 
 // Total sums the operations with an outcome; "" is any.
 func (r *Report) Total(outcome string) (n int) {
@@ -146,6 +151,12 @@ func (r *Report) Judge(want Wanted) {
 			r.Reasons = append(r.Reasons, fmt.Sprintf("only %d operations/s were answered before %q at %.0f s, less than %d", f.Before, f.Kind, f.At, MinRate))
 		}
 	}
+	for _, c := range r.Checks {
+		if c.Judged == 0 {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("the check of %s had nothing to judge", c.Name))
+		}
+	}
+	r.Wanted = want
 	r.Require(want)
 	if slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Count > 0 }) {
 		r.Verdict = Violated
@@ -159,7 +170,7 @@ func (r *Report) Replace(checks []Check) {
 	}
 	r.Checks = append(r.Checks, checks...)
 	r.Verdict, r.Reasons = "", nil
-	r.Judge(Wanted{})
+	r.Judge(r.Wanted)
 }
 
 // Require sets the verdict of a run, or a sum of runs, in which less may have

@@ -43,6 +43,7 @@ func TestJudge(t *testing.T) {
 		{"too few operations", func(*Report) {}, Wanted{Operations: 101}, DidNotCount, "100 operations, want 101"},
 		{"too few faults", func(*Report) {}, Wanted{Faults: 3}, DidNotCount, "2 faults that were shown, want 3"},
 		{"too few changes", func(*Report) {}, Wanted{Changes: 2}, DidNotCount, "1 changes of the membership, want 2"},
+		{"a check of nothing", func(r *Report) { r.Checks[0].Judged = 0 }, Wanted{}, DidNotCount, "reads had nothing to judge"},
 		{"one slow recovery", func(r *Report) { r.Faults[2].Recovery = new(3001.0) }, Wanted{}, Passed, ""},
 		{"two slow recoveries", func(r *Report) { r.Faults[0].Recovery, r.Faults[2].Recovery = new(3001.0), new(3001.0) }, Wanted{}, Violated, ""},
 		{"one very slow recovery", func(r *Report) { r.Faults[2].Recovery = new(6001.0) }, Wanted{}, Violated, ""},
@@ -71,6 +72,13 @@ func TestReplace(t *testing.T) {
 	}
 	if r.Replace([]Check{{Name: "verdicts", Judged: 3}}); r.Verdict != Passed || len(r.Checks) != 3 {
 		t.Errorf("verdict %v of %+v", r.Verdict, r.Checks)
+	}
+	few := r
+	if few.Judge(Wanted{Operations: 6}); few.Verdict != DidNotCount {
+		t.Fatalf("verdict %v of too few operations", few.Verdict)
+	}
+	if few.Replace([]Check{{Name: "verdicts", Judged: 3}}); few.Verdict != DidNotCount {
+		t.Errorf("verdict %v of too few operations, after another check", few.Verdict)
 	}
 	if r.Replace([]Check{{Name: "answers", Judged: 5, Count: 1}}); r.Verdict != Violated || len(r.Checks) != 3 {
 		t.Errorf("verdict %v of %+v, want one that is violated", r.Verdict, r.Checks)
