@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -122,5 +123,40 @@ func TestGatheringHasAnEnd(t *testing.T) {
 	g.end(0, now.Add(time.Millisecond))
 	if more, _ := g.more(1, now.Add(time.Millisecond)); more != 0 {
 		t.Errorf("the next one waits for %d", more)
+	}
+}
+
+// TestGatheringEndsForOneAlone: after many at once nobody waits, and then one comes. It
+// is not noticed before the others could have come, but then, and not at the next tick.
+func TestGatheringEndsForOneAlone(t *testing.T) {
+	for name, gather := range map[string]func(l *loop[int]) *gathering{
+		"commands": func(l *loop[int]) *gathering { return &l.gather },
+		"reads":    func(l *loop[int]) *gathering { return &l.reads.gather },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := bareLoop(t)
+			g := gather(l)
+			g.begin(64, 0, time.Now())
+			time.Sleep(time.Millisecond)
+			g.end(0, time.Now())
+			l.n.inbox.want(l.wants())
+			began := time.Now()
+			l.n.inbox.propose(&proposal[int]{})
+			l.n.inbox.read(&readRequest{})
+			if props, reads := l.wants(); max(props, reads) < minGather {
+				t.Fatalf("%s: waits for %d commands and %d readers: the test shows nothing", name, props, reads)
+			}
+			l.n.inbox.take(&inputs[int]{})
+			for len(l.n.inbox.wake) > 0 {
+				<-l.n.inbox.wake // of the other kind
+			}
+			select {
+			case <-l.n.inbox.wake:
+			case <-time.After(l.n.cfg.Tick):
+			}
+			if took := time.Since(began); took > maxGather {
+				t.Errorf("%s: the loop is woken after %v, want at most %v", name, took, maxGather)
+			}
+		})
 	}
 }

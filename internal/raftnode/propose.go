@@ -82,16 +82,25 @@ func (l *loop[R]) wants() (props, reads int) {
 	if underWay >= most {
 		props = math.MaxInt
 	} else if underWay == 0 {
-		more, _ := l.gather.more(len(l.open), time.Now())
-		props = max(more, 1)
+		props = l.needs(&l.gather, len(l.open))
 	}
 	if l.reads.served() {
 		reads = math.MaxInt
 	} else {
-		more, _ := l.reads.gather.more(l.reads.waiting(), time.Now())
-		reads = max(more, 1)
+		reads = l.needs(&l.reads.gather, l.reads.waiting())
 	}
 	return props, reads
+}
+
+// needs says how many must join those who wait for a turn to be of use. One who comes
+// alone is not waited with for longer than is good: a turn comes then, also where nobody
+// waits yet.
+func (l *loop[R]) needs(g *gathering, waiting int) int {
+	more, wait := g.more(waiting, time.Now())
+	if more > 1 {
+		l.gatherUntil(wait)
+	}
+	return max(more, 1)
 }
 
 // knowsClock reports that this leader may stamp entries: it has applied all that was

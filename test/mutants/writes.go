@@ -56,6 +56,13 @@ var writes = []Mutant{
 		Checks: []Check{unit("raftnode", "TestGathering")},
 	},
 	{
+		Name:   "one-alone-waits-for-the-tick",
+		Breaks: "who comes alone after many at once is not noticed when the wait for the others is over, but at the next tick",
+		Edits: []Edit{{"internal/raftnode/propose.go",
+			"\tif more > 1 {\n\t\tl.gatherUntil(wait)\n\t}\n", "\t_ = wait\n"}},
+		Checks: []Check{unit("raftnode", "TestGatheringEndsForOneAlone")},
+	},
+	{
 		Name:   "commands-not-noticed",
 		Breaks: "commands that came just before the loop said for how many it wants to be woken wait for its next tick",
 		Edits: []Edit{{"internal/raftnode/inbox.go",
