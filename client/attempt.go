@@ -29,22 +29,31 @@ func (t *tries) attempt(ctx context.Context) (*answer, *Error) {
 
 // send sends the call once to the endpoint whose turn it is, by net/http, and
 // returns the answer when its header is there.
+//
+// net/http itself sends a request with an Idempotency-Key again when a connection
+// that was used before breaks under it. The answer is to the last sending; what was
+// on its way before may have been applied.
 func (t *tries) send(ctx context.Context) (*http.Response, *Error) {
 	if e := t.sendable(ctx); e != nil {
 		return nil, e
 	}
 	q := t.call
-	var asked, got atomic.Bool
-	var wrote atomic.Int32 // how often: net/http, too, sends again what has an idempotency key
+	var asked, got, wrote, resent atomic.Bool
 	if q.kind != reading {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			GetConn:      func(string) { asked.Store(true) },
-			GotConn:      func(httptrace.GotConnInfo) { got.Store(true) },
-			WroteHeaders: func() { wrote.Add(1) },
+			GetConn: func(string) { asked.Store(true) },
+			GotConn: func(httptrace.GotConnInfo) {
+				got.Store(true)
+				if wrote.Load() {
+					resent.Store(true)
+				}
+			},
+			// Not WroteRequest, which may come when a member has answered already.
+			WroteHeaders: func() { wrote.Store(true) },
 		})
 	}
 	res, err := t.c.http.Do(t.request(ctx))
-	t.unknown = t.unknown || wrote.Load() > 1
+	t.unknown = t.unknown || resent.Load()
 	if err == nil {
 		return res, nil
 	}
@@ -93,7 +102,7 @@ func (t *tries) request(ctx context.Context) *http.Request {
 	q := t.call
 	u := *t.c.endpoints[t.at].base
 	u.Path, u.RawPath = q.path, q.raw
-	u.RawQuery = string(t.appendQuery(nil))
+	u.RawQuery = string(t.appendQuery(nil, t.limit()))
 	header := http.Header{"User-Agent": {t.c.cfg.UserAgent}}
 	for _, f := range q.header {
 		header.Set(f.name, f.value)
@@ -116,9 +125,9 @@ func (t *tries) request(ctx context.Context) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// appendQuery appends the query of one attempt. The member gets a little less
-// time than it takes us to lose patience.
-func (t *tries) appendQuery(b []byte) []byte {
+// appendQuery appends the query of one sending, which may take up to limit. The
+// member gets a little less time than it takes us to lose patience.
+func (t *tries) appendQuery(b []byte, limit time.Duration) []byte {
 	q, begin := t.call, len(b)
 	if len(q.query) > 0 {
 		b = append(b, q.query.Encode()...)
@@ -134,7 +143,7 @@ func (t *tries) appendQuery(b []byte) []byte {
 		set("wait=", wait)
 	}
 	if q.timed {
-		d := t.limit() - wait
+		d := limit - wait
 		set("timeout=", max((d-min(d/8, time.Second)).Round(time.Millisecond), time.Millisecond))
 	}
 	return b

@@ -32,7 +32,9 @@ func (q *call) everyday() bool {
 //
 // A connection that was used before may have been closed by the member just now.
 // Where nothing came back over one, the request is sent once more over a new one:
-// if none of it was written, or if it may be sent again at any time.
+// if none of it was written, or if it may be sent again at any time. What the answer
+// to that says of a write is then not all there is to know: the first sending may
+// have been applied.
 func (t *tries) exchange(ctx context.Context, p *pool) (*answer, *Error) {
 	if e := t.sendable(ctx); e != nil {
 		return nil, e
@@ -47,7 +49,11 @@ func (t *tries) exchange(ctx context.Context, p *pool) (*answer, *Error) {
 		if err != nil {
 			return nil, t.unsent(reason(ctx, err), sent)
 		}
-		c.out = t.appendRequest(c.out[:0], p.host)
+		limit := t.limit()
+		if fresh {
+			limit = min(limit, time.Until(deadline)) // the first sending has had some of it
+		}
+		c.out = t.appendRequest(c.out[:0], p.host, limit)
 		a, err := c.exchange(ctx, t.call.method, t.c.cfg.MaxAnswerBytes)
 		sent = sent || c.sent
 		if err == nil {
@@ -58,7 +64,6 @@ func (t *tries) exchange(ctx context.Context, p *pool) (*answer, *Error) {
 		again := c.used && !c.begun && !errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil
 		switch {
 		case again && (!sent || t.call.kind != once):
-			// Whatever the next one is answered, the member may have done this one.
 			t.unknown = t.unknown || sent && t.call.kind != reading
 		case !c.begun:
 			return nil, t.unsent(reason(ctx, err), sent)
@@ -91,8 +96,8 @@ func reason(ctx context.Context, err error) error {
 	return err
 }
 
-// appendRequest appends the request of one attempt as it is sent.
-func (t *tries) appendRequest(b []byte, host string) []byte {
+// appendRequest appends the request as it is sent, which may take up to limit.
+func (t *tries) appendRequest(b []byte, host string, limit time.Duration) []byte {
 	q := t.call
 	b = append(append(b, q.method...), ' ')
 	if q.raw != "" {
@@ -102,7 +107,7 @@ func (t *tries) appendRequest(b []byte, host string) []byte {
 	}
 	b = append(b, '?')
 	path := len(b)
-	if b = t.appendQuery(b); len(b) == path {
+	if b = t.appendQuery(b, limit); len(b) == path {
 		b = b[:path-1]
 	}
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), host...)

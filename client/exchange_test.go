@@ -11,8 +11,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -114,32 +117,109 @@ func TestDeadAfterClosed(t *testing.T) {
 	}
 }
 
-// TestRefusedAfterClosed: a write that was read by the member, over a connection that
-// then closed, may have been applied, whatever is said to the one sent after it.
-func TestRefusedAfterClosed(t *testing.T) {
-	const problem = `{"title":"No space","status":507,"code":"no_space","outcome":"not_applied"}`
-	s := newWireServer(t, func(n int, conn net.Conn, next func() (*http.Request, bool)) {
-		next()
-		if n%2 == 1 {
-			_, _ = io.WriteString(conn, valueAnswer)
-			next()
-			return
-		}
-		fmt.Fprintf(conn, "HTTP/1.1 507 Insufficient Storage\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s", len(problem), problem)
-	})
-	for name, cfg := range map[string]Config{"connections of its own": {}, "net/http": {HTTPClient: &http.Client{Transport: &http.Transport{}}}} {
-		c := s.client(t, cfg)
-		if _, err := c.Get(t.Context(), "k", nil); err != nil {
+// TestRefusedAfterClosed: a write that is sent again within an attempt, since the
+// connection was closed under it, may have been applied by the first sending. That
+// the second is refused says nothing about it; where the second was judged, its
+// result is that of both.
+func TestRefusedAfterClosed(t *testing.T) { overBoth(t, testRefusedAfterClosed) }
+
+func testRefusedAfterClosed(t *testing.T, cfg Config) {
+	const refusal = `{"code":%q,"outcome":"not_applied"}`
+	for _, tt := range []struct {
+		status  int
+		code    string // "": the answer is a good one
+		outcome Outcome
+	}{
+		{201, "", ""},
+		{412, "precondition_failed", NotApplied},
+		{422, "idempotency_mismatch", NotApplied},
+		{429, "overloaded", OutcomeUnknown},
+		{503, "no_leader", OutcomeUnknown},
+		{503, "stopping", OutcomeUnknown},
+		{507, "no_space", OutcomeUnknown},
+	} {
+		t.Run(fmt.Sprint(tt.status, " ", tt.code), func(t *testing.T) {
+			var mu sync.Mutex
+			var keys []string // of the writes
+			s := newWireServer(t, func(n int, conn net.Conn, next func() (*http.Request, bool)) {
+				for {
+					r, ok := next()
+					if !ok {
+						return
+					}
+					if r.Method == http.MethodGet {
+						_, _ = io.WriteString(conn, valueAnswer)
+						continue
+					}
+					mu.Lock()
+					keys = append(keys, r.Header.Get("Idempotency-Key"))
+					mu.Unlock()
+					if n == 1 {
+						return // it was applied, and is never answered
+					}
+					body := fmt.Sprintf(refusal, tt.code)
+					fmt.Fprintf(conn, "HTTP/1.1 %d X\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s", tt.status, len(body), body)
+				}
+			})
+			c := s.client(t, cfg)
+			defer c.http.CloseIdleConnections()
+			if _, err := c.Get(t.Context(), "k", nil); err != nil {
+				t.Fatal(err)
+			}
+			q := keyCall(keyed, http.MethodPut, "k")
+			q.write(c, "")
+			q.body, q.only = []byte("v"), s.url // one attempt
+			_, err := c.do(t.Context(), q)
+			e, _ := errors.AsType[*Error](err)
+			mu.Lock()
+			defer mu.Unlock()
+			if len(keys) != 2 || keys[0] == "" || keys[0] != keys[1] {
+				t.Errorf("sent with the keys %q, want one key twice", keys)
+			}
+			switch {
+			case tt.code == "":
+				if err != nil {
+					t.Errorf("got %v, want success", err)
+				}
+			case e == nil || e.Status != tt.status || e.Outcome != tt.outcome:
+				t.Errorf("got %v, want status %d, outcome %q", err, tt.status, tt.outcome)
+			}
+		})
+	}
+}
+
+// stillOpen makes a pipe pass for an idle connection on which there is nothing to
+// read.
+type stillOpen struct{ syscall.RawConn }
+
+func (stillOpen) Read(func(uintptr) bool) error { return nil }
+
+// TestTimeLeftAfterClosed: a request that is sent again within an attempt tells the
+// member how much of the attempt's time is left.
+func TestTimeLeftAfterClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closed := lost
+		closed.delay = 2 * time.Second
+		c, s := newPipeScript(t, Config{AttemptTimeout: 6 * time.Second}, closed, created)
+		p := c.endpoints[0].pool
+		conn, err := p.get(t.Context(), time.Now().Add(time.Minute), true)
+		if err != nil {
 			t.Fatal(err)
 		}
-		_, err := c.Put(t.Context(), "k", nil, nil)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Status != 507 || e.Outcome != OutcomeUnknown {
-			t.Errorf("%s: got %v, want 507 with outcome %q", name, err, OutcomeUnknown)
+		conn.probe.raw, conn.probe.err = stillOpen{}, syscall.EAGAIN
+		p.put(conn)
+		res, err := c.Put(t.Context(), "k", nil, nil)
+		if err != nil || res.ModRevision != 7 {
+			t.Errorf("got %+v, %v", res, err)
 		}
-		if cfg.HTTPClient != nil {
-			cfg.HTTPClient.CloseIdleConnections()
+		var told []string
+		for _, r := range s.all() {
+			told = append(told, r.host+" "+r.query)
 		}
-	}
+		if want := []string{"a timeout=5.25s", "a timeout=3.5s"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
 }
 
 // TestEarlyAnswer: an answer counts that comes before the body was read, and one
