@@ -136,8 +136,7 @@ func TestGatheringEndsForOneAlone(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := bareLoop(t)
 			g := gather(l)
-			g.begin(64, 0, time.Now())
-			time.Sleep(time.Millisecond)
+			g.begin(64, 0, time.Now().Add(-time.Millisecond))
 			g.end(0, time.Now())
 			l.n.inbox.want(l.wants())
 			began := time.Now()

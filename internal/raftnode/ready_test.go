@@ -107,9 +107,7 @@ func TestCommitIndexWaitsForTheNextBatch(t *testing.T) {
 		l, tr := bareLoop(t), &keeping{}
 		l.tr = tr
 		l.view = view{term: 5, leader: testID.Member, state: raft.StateLeader}
-		began := time.Now()
-		l.gather.begin(64, 0, began)
-		time.Sleep(time.Millisecond)
+		l.gather.begin(64, 0, time.Now().Add(-time.Millisecond))
 		l.gather.end(0, time.Now())
 		l.out = []*raftpb.Message{
 			{Type: raftpb.MsgApp.Enum(), To: new(uint64(2))},

@@ -156,7 +156,6 @@ func (r *Report) Judge(want Wanted) {
 			r.Reasons = append(r.Reasons, fmt.Sprintf("the check of %s had nothing to judge", c.Name))
 		}
 	}
-	r.Wanted = want
 	r.Require(want)
 	if slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Count > 0 }) {
 		r.Verdict = Violated
@@ -176,6 +175,7 @@ func (r *Report) Replace(checks []Check) {
 // Require sets the verdict of a run, or a sum of runs, in which less may have
 // happened than wanted, and checks the recoveries of all of it.
 func (r *Report) Require(want Wanted) {
+	r.Wanted = want
 	for _, x := range []struct {
 		what      string
 		got, want int
