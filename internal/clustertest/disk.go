@@ -39,6 +39,7 @@ type Disk struct {
 	failure error         // that it fails with
 	room    uint64        // bytes that are free
 	stalled chan struct{} // not nil: writes that sync wait until it is closed
+	keepAll bool
 	loseAll bool
 	hook    func(Op) error
 }
@@ -74,7 +75,10 @@ func (d *Disk) Crash() {
 	defer d.mu.Unlock()
 	d.life++
 	kept := d.rng.IntN(len(d.unsynced) + 1)
-	if d.loseAll {
+	switch {
+	case d.keepAll:
+		kept = len(d.unsynced)
+	case d.loseAll:
 		kept = 0
 	}
 	for _, write := range d.unsynced[:kept] {

@@ -21,6 +21,14 @@ func (d *Disk) OnOp(f func(Op) error) {
 	d.hook = f
 }
 
+// KeepAll makes a crash forget nothing that was written: the process dies, and its
+// machine lives on.
+func (d *Disk) KeepAll() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keepAll = true
+}
+
 // LoseAll makes a crash forget everything that was not synced, not only a part.
 func (d *Disk) LoseAll() {
 	d.mu.Lock()

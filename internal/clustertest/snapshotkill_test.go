@@ -47,22 +47,25 @@ func (k *killer) struck() bool {
 // what it releases, with the entries saved meanwhile.
 const killPoints = 14
 
+// losses are what becomes of writes that were not synced.
+var losses = map[string]func(*Disk){
+	"all": (*Disk).LoseAll, "a part": func(*Disk) {}, "nothing": (*Disk).KeepAll,
+}
+
 // TestKilledWhileTakingASnapshot is about the order in which a snapshot is
 // written: a record in the log without its file, a log released before what
 // replaces it is safe, and a restart fails or has lost entries. The member dies
-// at every moment of it, and forgets all or a part of what was not synced.
+// at every moment of it, and forgets all, a part, or nothing of what was not synced.
 func TestKilledWhileTakingASnapshot(t *testing.T) {
 	for n := range killPoints {
-		for _, all := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%d/all %v", n, all), func(t *testing.T) {
+		for loss, lose := range losses {
+			t.Run(fmt.Sprint(n, "/", loss), func(t *testing.T) {
 				virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
 					victim := leader
 					if n%2 == 0 {
 						victim = c.follower(leader)
 					}
-					if all {
-						victim.Disk.LoseAll()
-					}
+					lose(victim.Disk)
 					k := &killer{m: victim, after: "body", n: n}
 					victim.Disk.OnOp(k.pass)
 					killedAndBack(t, c, victim, k)
@@ -78,13 +81,11 @@ func TestKilledWhileTakingASnapshot(t *testing.T) {
 // (etcd issue 10219), and raft refuses to start.
 func TestKilledWhileInstallingASnapshot(t *testing.T) {
 	for n := range killPoints {
-		for _, all := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%d/all %v", n, all), func(t *testing.T) {
+		for loss, lose := range losses {
+			t.Run(fmt.Sprint(n, "/", loss), func(t *testing.T) {
 				virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
 					victim := c.follower(leader)
-					if all {
-						victim.Disk.LoseAll()
-					}
+					lose(victim.Disk)
 					c.Net.Isolate(victim.ID, 1, 2, 3)
 					for i := range 150 {
 						put(t, leader, fmt.Sprint("before", i%10), fmt.Sprint(i))
