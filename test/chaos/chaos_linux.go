@@ -98,7 +98,7 @@ func (s *session) build(ctx context.Context) error {
 
 // open makes the places, and finds out which faults can be had.
 func (s *session) open() ([]fault.Kind, error) {
-	cfg := cluster.Config{Binary: s.binary, Members: s.members, Spare: 2, Logs: s.path("logs"), Past: s.path("past"), Isolated: true, Disks: true, Flags: []string{
+	cfg := cluster.Config{Binary: s.binary, Members: s.members, Spare: 2, Logs: s.path("logs"), Isolated: true, Disks: true, Flags: []string{
 		// Restarts begin from snapshots, newcomers get them; and all of the history
 		// stays, for the checks to read.
 		"--snapshot-entries", "4000", "--history-revisions", "100000000", "--history-age", "24h", "--history-bytes", "2GiB",
@@ -141,7 +141,7 @@ func (s *session) tidy(verdict report.Verdict) error {
 	if s.keep || verdict != report.Passed {
 		return err
 	}
-	for _, name := range []string{"logs", "past", "dumps", "history.jsonl"} {
+	for _, name := range []string{"logs", "dumps", "history.jsonl"} {
 		err = errors.Join(err, os.RemoveAll(s.path(name)))
 	}
 	return err

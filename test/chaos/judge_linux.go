@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ func (s *session) judge(ctx context.Context) error {
 	s.say("the load is over: compare and stop the members")
 	if err := s.c.WaitWhole(ctx, patience); err != nil {
 		s.broken = append(s.broken, fmt.Sprintf("at the end the cluster is not whole: %v", err))
-	} else if err := s.hashes(ctx); err != nil {
+	} else if err := errors.Join(s.watches(ctx), s.hashes(ctx)); err != nil {
 		return err
 	}
 	if err := s.stop(ctx); err != nil {
@@ -44,6 +45,22 @@ func (s *session) judge(ctx context.Context) error {
 	s.report.Checks = append(s.report.Checks, checks...)
 	s.report.Judge(*s.want)
 	return nil
+}
+
+// watches lets watchers follow every member to the end: between faults they change to
+// another member too soon to notice that one says nothing.
+func (s *session) watches(ctx context.Context) error {
+	l, err := s.c.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := l.Status(ctx)
+	if err != nil {
+		return err
+	}
+	// They hear how far they are every 15 s.
+	s.broken = append(s.broken, s.l.Catch(ctx, status.Revision, 45*time.Second)...)
+	return ctx.Err()
 }
 
 // hashes lets the members compare their states. One that has only just come may miss
@@ -87,12 +104,9 @@ func (s *session) dump(ctx context.Context) (files []string, err error) {
 	if err := os.Mkdir(s.path("dumps"), 0o755); err != nil {
 		return nil, err
 	}
-	dirs, err := filepath.Glob(s.path("past/*"))
+	dirs, err := s.c.Logs()
 	if err != nil {
 		return nil, err
-	}
-	for _, m := range s.c.Members() {
-		dirs = append(dirs, m.Dir)
 	}
 	for i, dir := range dirs {
 		file := filepath.Join(s.path("dumps"), fmt.Sprintf("%02d.jsonl", i))

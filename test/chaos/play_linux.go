@@ -37,6 +37,8 @@ func (s *session) play(ctx context.Context, kinds []fault.Kind) (err error) {
 	working, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.l.Run(working) })
+	var kept error
+	wg.Go(func() { kept = s.c.Keep(working) })
 	n := fault.NewNemesis(s.c, s.seed, kinds)
 	for round := 0; time.Since(zero) < s.duration && err == nil; round++ {
 		err = s.round(ctx, n, round, zero)
@@ -46,6 +48,7 @@ func (s *session) play(ctx context.Context, kinds []fault.Kind) (err error) {
 	}
 	stop()
 	wg.Wait()
+	err = errors.Join(err, kept)
 	s.report.Seconds = time.Since(zero).Seconds()
 	s.report.Operations, s.report.Events = s.l.Tally().Counts(), s.l.Tally().Events()
 	if err != nil {

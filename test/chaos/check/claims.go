@@ -108,10 +108,10 @@ func (c *claims) answers(run *Run) map[uint64][]*history.Op {
 
 // grants finds who was granted a lease.
 func (c *claims) grants(run *Run) {
-	granted := make(map[string]bool)
+	granted := make(map[string]*Command)
 	for _, a := range run.Replay.Commands {
 		if a.Kind == "grant" && a.Result.Code == "lease granted" && !a.Result.Replayed {
-			granted[a.Result.Lease] = true
+			granted[a.Result.Lease] = a.Command
 		}
 	}
 	for _, o := range run.History.Ops {
@@ -122,8 +122,10 @@ func (c *claims) grants(run *Run) {
 			c.result.failf([]int64{old.ID, o.ID}, "two grants were answered with lease %s", o.Lease)
 		}
 		c.lease[o.Lease] = o
-		if !granted[o.Lease] && run.Replay.Complete {
+		if g := granted[o.Lease]; g == nil && run.Replay.Complete {
 			c.result.failf([]int64{o.ID}, "lease %s was granted, and is not in the log", o.Lease)
+		} else if g != nil && signCommand(g) != signOp(o) {
+			c.result.failf([]int64{o.ID}, "%s was answered with lease %s, which the log grants to another command: %s", describe(o), o.Lease, g)
 		}
 		for _, g := range c.asked[signOp(o)] {
 			g.used = g.used || slices.Contains(g.ops, o)

@@ -71,6 +71,7 @@ func TestPlanted(t *testing.T) {
 		}},
 		{"keys that a delete did not count", "writes", "was answered with 2 deleted keys", func(w *world) { w.ops["clear"].Deleted-- }},
 		{"a lease that is not in the log", "writes", "is not in the log", func(w *world) { w.ops["grant"].Lease = "00" }},
+		{"a lease of another TTL", "writes", "grants to another command", func(w *world) { w.cmd["grant"].TTL *= 2 }},
 		{"two grants of one lease", "writes", "two grants", func(w *world) {
 			o := *w.ops["grant"]
 			o.ID = 99

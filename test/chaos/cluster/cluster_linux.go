@@ -24,7 +24,6 @@ type Config struct {
 	Isolated bool     // give each place a network namespace
 	Disks    bool     // give each place a file system
 	Logs     string   // where the logs of the members go
-	Past     string   // where the data of members that were removed goes
 	Flags    []string // of each member
 }
 
@@ -39,6 +38,8 @@ type Cluster struct {
 	mu      sync.Mutex
 	members []*Member  // that belong to the cluster, whether they run or not
 	procs   []*Process // all that were started and may not have ended
+	started []*Member  // whose files are kept, admitted or not
+	past    []string   // data directories of those that were removed
 	nextID  uint64
 	starts  int // of data directories, for their names
 }
@@ -171,32 +172,43 @@ func (c *Cluster) Admit(m *Member) {
 	}
 }
 
-// Dismiss takes a member that was removed out of the run, ends its process, and
-// puts its data away: nobody else may have that part of the log any more.
+// Dismiss takes a member that was removed out of the run, and ends its process. Its
+// data stay: nobody else may have that part of the log any more.
 func (c *Cluster) Dismiss(ctx context.Context, m *Member) error {
 	c.forget(m)
 	if err := m.Kill(ctx); err != nil {
 		return err
 	}
-	return errors.Join(os.CopyFS(filepath.Join(c.cfg.Past, m.Name()), os.DirFS(m.Dir)), os.RemoveAll(m.Dir))
+	if err := m.putBack(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.past = append(c.past, m.Dir)
+	return nil
 }
 
 // Discard takes a member out of the run whose data nobody can read, and deletes it.
 func (c *Cluster) Discard(ctx context.Context, m *Member) error {
 	c.forget(m)
-	return errors.Join(m.Kill(ctx), os.RemoveAll(m.Dir))
+	return errors.Join(m.Kill(ctx), m.discard())
 }
 
 func (c *Cluster) forget(m *Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.members = slices.DeleteFunc(slices.Clone(c.members), func(o *Member) bool { return o == m })
+	c.started = slices.DeleteFunc(slices.Clone(c.started), func(o *Member) bool { return o == m })
 }
 
-// track remembers a process for Close, whether its member was admitted or not.
-func (c *Cluster) track(p *Process) {
+// track remembers a process for Close, and its member for Keep, whether it was
+// admitted or not.
+func (c *Cluster) track(m *Member, p *Process) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !slices.Contains(c.started, m) {
+		c.started = append(slices.Clone(c.started), m)
+	}
 	c.procs = append(slices.DeleteFunc(c.procs, func(o *Process) bool { return !o.Running() }), p)
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -93,10 +95,9 @@ func TestPoll(t *testing.T) {
 	}
 }
 
-// A place that nobody has is given away once, and comes back with a dismissal, which
-// puts away what the member had.
+// A place that nobody has is given away once, and comes back with a dismissal.
 func TestPlaces(t *testing.T) {
-	c, err := New(Config{Members: 2, Spare: 1, Logs: t.TempDir(), Past: t.TempDir()})
+	c, err := New(Config{Members: 2, Spare: 1, Logs: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,17 +122,8 @@ func TestPlaces(t *testing.T) {
 	if c.freePlace() != nil {
 		t.Error("three members have three places, and one is free")
 	}
-	if err := errors.Join(os.MkdirAll(ms[1].Dir, 0o700), os.WriteFile(filepath.Join(ms[1].Dir, "log"), []byte("x"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
 	if err := c.Dismiss(t.Context(), ms[1]); err != nil {
 		t.Fatal(err)
-	}
-	if had, err := os.ReadFile(filepath.Join(c.cfg.Past, ms[1].Name(), "log")); err != nil || string(had) != "x" {
-		t.Errorf("%q was put away (%v)", had, err)
-	}
-	if _, err := os.Stat(ms[1].Dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there: %v", ms[1].Dir, err)
 	}
 	if p := c.freePlace(); p != ms[1].Place {
 		t.Errorf("free is %v, want %v", p, ms[1].Place)
@@ -139,5 +131,100 @@ func TestPlaces(t *testing.T) {
 	again := c.newMember(ms[1].Place)
 	if again.ID() != 4 || again.Dir == ms[1].Dir {
 		t.Errorf("member %d in %s: ids and directories are not used twice", again.ID(), again.Dir)
+	}
+}
+
+// What a member deletes of its log and its snapshots is there again at the end, also
+// that of a member which was removed; of one whose data are damaged nothing is.
+func TestKeep(t *testing.T) {
+	c, err := New(Config{Members: 3, Logs: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var stays, leaves, damaged *Member
+	for _, m := range []**Member{&stays, &leaves, &damaged} {
+		*m = c.newMember(c.freePlace())
+		c.Admit(*m)
+		for _, dir := range []string{"wal", "snap"} {
+			if err := os.MkdirAll(filepath.Join((*m).Dir, dir), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all := []*Member{stays, leaves, damaged}
+	keep := func() {
+		t.Helper()
+		for _, m := range all {
+			if err := m.keep(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write := func(name, text string) {
+		t.Helper()
+		for _, m := range all {
+			if err := os.WriteFile(filepath.Join(m.Dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("wal/1.wal", "one")
+	write("wal/0.tmp", "made in advance")
+	write("snap/1.snap", "about one")
+	write("snap/1.snap.db", "state one")
+	keep()
+	for _, m := range all {
+		if err := errors.Join(os.Remove(filepath.Join(m.Dir, "wal/1.wal")), os.Remove(filepath.Join(m.Dir, "wal/0.tmp")),
+			os.Remove(filepath.Join(m.Dir, "snap/1.snap")), os.Remove(filepath.Join(m.Dir, "snap/1.snap.db"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("wal/2.wal", "tw")
+	keep()
+	write("wal/2.wal", "two")
+	write("snap/2.snap.db", "state two")
+	if err := errors.Join(c.Dismiss(t.Context(), leaves), c.Discard(t.Context(), damaged)); err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := c.Logs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{leaves.Dir, stays.Dir}; !slices.Equal(dirs, want) {
+		t.Errorf("got the logs %v, want %v", dirs, want)
+	}
+	for _, dir := range dirs {
+		got := map[string]string{}
+		for _, pattern := range []string{"wal/*", "snap/*"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[filepath.Base(file)] = string(b)
+			}
+		}
+		want := map[string]string{"1.wal": "one", "1.snap": "about one", "1.snap.db": "state one", "2.wal": "two", "2.snap.db": "state two"}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", dir, got, want)
+		}
+	}
+	keep() // they are over, and nothing comes of it
+	for _, m := range all {
+		if _, err := os.Stat(m.kept()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", m.kept(), err)
+		}
+	}
+	if _, err := os.Stat(damaged.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", damaged.Dir, err)
 	}
 }

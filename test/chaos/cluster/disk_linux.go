@@ -10,8 +10,9 @@ import (
 )
 
 // diskBytes is the size of the file system of a place: small enough to be
-// filled at once, with room for the log's segments above the reserve.
-const diskBytes = 1 << 30
+// filled at once, with room above the reserve for the logs of all members that ever
+// lived there.
+const diskBytes = 3 << 30
 
 // Reserve is what members keep free on such a disk.
 const Reserve = 192 << 20

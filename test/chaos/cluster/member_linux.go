@@ -27,6 +27,9 @@ type Member struct {
 	id   uint64
 	proc *Process // the latest; nil before the first start
 	args []string // flags of the next start
+
+	files sync.Mutex // held while files get names or lose them
+	over  bool       // they get none any more
 }
 
 // ID is the member's number in the cluster; 0 while the cluster has not chosen it.
@@ -81,7 +84,7 @@ func (m *Member) StartBy(by ...string) error {
 	if err != nil {
 		return err
 	}
-	m.c.track(p)
+	m.c.track(m, p)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.proc = p

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"kvd/test/chaos/history"
 )
@@ -302,5 +303,37 @@ func TestWatcher(t *testing.T) {
 	}
 	if list, n := c.l.tally.Surprises(); n > 0 {
 		t.Errorf("surprises: %q", list)
+	}
+}
+
+// A watcher goes on until it has come to a revision, on every member, from where it
+// was; a member that says nothing is told of.
+func TestCatch(t *testing.T) {
+	var asked atomic.Value
+	speaks := testServer(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(cmp.Or(r.URL.Query().Get("since"), r.Header.Get("Last-Event-ID")))
+		fmt.Fprint(w, "id: 7\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":7}\n\n"+
+			"id: 9\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":9}\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done() // by who has heard enough
+	})
+	silent := testServer(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "id: 7\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":7}\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	c := clientOf(t, speaks)
+	c.l.cfg.Endpoints = func() []Endpoint { return []Endpoint{{"m1", speaks.URL}} }
+	c.l.watchers = []*watcher{{client: c, number: 1, last: 6, begun: true}}
+	if got := c.l.Catch(t.Context(), 9, 10*time.Second); len(got) > 0 {
+		t.Errorf("silent: %q", got)
+	}
+	if got := asked.Load(); got != "6" {
+		t.Errorf("it went on from %v, want 6", got)
+	}
+	c.l.cfg.Endpoints = func() []Endpoint { return []Endpoint{{"m1", speaks.URL}, {"m2", silent.URL}} }
+	got := c.l.Catch(t.Context(), 9, 200*time.Millisecond)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "m2 did not tell") || !strings.HasSuffix(got[0], "revision 9 has come, only 7") {
+		t.Errorf("got %q, want that m2 was silent at 7", got)
 	}
 }

@@ -42,13 +42,22 @@ type watcher struct {
 	stream int
 	last   uint64 // the last id
 	begun  bool   // there is one
+	until  uint64 // it is enough when all up to this revision has come; 0: it never is
 }
 
-// step opens a stream and follows it to its end.
+// step follows one stream, and goes elsewhere then.
 func (w *watcher) step(ctx context.Context) {
 	// Not longer than this, so that streams are resumed often and elsewhere.
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(2000+w.rng.IntN(8000))*time.Millisecond)
 	defer cancel()
+	if w.read(ctx) {
+		w.move()
+	}
+}
+
+// read opens a stream and follows it to its end. It returns false where there was
+// none.
+func (w *watcher) read(ctx context.Context) bool {
 	w.stream++
 	opened := &history.Watch{Watcher: w.number, Stream: w.stream, What: history.Open, Member: w.to.Name,
 		Keys: w.what.keys, Prefixes: w.what.prefixes, Types: w.what.types, Prev: w.what.prev}
@@ -56,18 +65,18 @@ func (w *watcher) step(ctx context.Context) {
 	if err != nil {
 		w.stream-- // nobody heard of it
 		w.rest(ctx)
-		return
+		return false
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		w.refused(resp, opened)
 		w.rest(ctx)
-		return
+		return false
 	}
 	w.note(opened)
 	w.follow(resp.Body)
 	w.note(&history.Watch{Watcher: w.number, Stream: w.stream, What: history.Closed})
-	w.move()
+	return true
 }
 
 // open asks for a stream: from now the first time, then from the last id on.
@@ -160,7 +169,7 @@ func (w *watcher) follow(stream io.Reader) {
 	}
 }
 
-// event notes one event. It returns false when the stream cannot go on.
+// event notes one event. It returns false when the stream cannot go on, or need not.
 func (w *watcher) event(id, event, data string) bool {
 	x := &history.Watch{Watcher: w.number, Stream: w.stream, What: history.Event, Type: event}
 	if id != "" {
@@ -205,5 +214,5 @@ func (w *watcher) event(id, event, data string) bool {
 		w.begun = false
 		return false
 	}
-	return true
+	return w.until == 0 || w.last < w.until
 }

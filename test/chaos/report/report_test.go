@@ -44,6 +44,7 @@ func TestJudge(t *testing.T) {
 		{"too few faults", func(*Report) {}, Wanted{Faults: 3}, DidNotCount, "2 faults that were shown, want 3"},
 		{"too few changes", func(*Report) {}, Wanted{Changes: 2}, DidNotCount, "1 changes of the membership, want 2"},
 		{"a check of nothing", func(r *Report) { r.Checks[0].Judged = 0 }, Wanted{}, DidNotCount, "reads had nothing to judge"},
+		{"a log that does not go back", func(r *Report) { r.Checks = append(r.Checks, Check{Name: "log", Judged: 9, Skipped: 3}) }, Wanted{}, DidNotCount, "first 3 entries"},
 		{"one slow recovery", func(r *Report) { r.Faults[2].Recovery = new(3001.0) }, Wanted{}, Passed, ""},
 		{"two slow recoveries", func(r *Report) { r.Faults[0].Recovery, r.Faults[2].Recovery = new(3001.0), new(3001.0) }, Wanted{}, Violated, ""},
 		{"one very slow recovery", func(r *Report) { r.Faults[2].Recovery = new(6001.0) }, Wanted{}, Violated, ""},
