@@ -12,8 +12,9 @@ import (
 // from an older stamp, does not reckon that the log's clock is ahead of the
 // leader's; it would end leases early when it leads itself.
 func TestClockOfLateLeader(t *testing.T) {
+	seed := seeded(t, 1)
 	synctest.Test(t, func(t *testing.T) {
-		c := New(t, 1, 3, raftnode.Config{})
+		c := New(t, seed, 3, raftnode.Config{})
 		defer c.Close()
 		c.Member(3).Start()
 		time.Sleep(10 * time.Second)

@@ -24,7 +24,7 @@ func cluster(t *testing.T, seed uint64, size int, f func(t *testing.T, c *Cluste
 
 // configured runs f on a started cluster whose members all have cfg, in virtual time.
 func configured(t *testing.T, seed uint64, size int, cfg raftnode.Config, f func(t *testing.T, c *Cluster, leader *Member)) {
-	cryptotest.SetGlobalRandom(t, seed)
+	seed = seeded(t, seed)
 	synctest.Test(t, func(t *testing.T) {
 		c := New(t, seed, size, cfg)
 		defer c.Close()
@@ -38,6 +38,14 @@ func configured(t *testing.T, seed uint64, size int, cfg raftnode.Config, f func
 			t.Errorf("invariant broken: %s", v)
 		}
 	})
+}
+
+// seeded makes all that is random in a scene follow from the seed that it returns: the
+// scene's own, and with -seed=N another, in which the same must hold.
+func seeded(t *testing.T, scene uint64) uint64 {
+	seed := scene + *firstSeed - 1
+	cryptotest.SetGlobalRandom(t, seed)
+	return seed
 }
 
 func within(t testing.TB, limit time.Duration) context.Context {
@@ -317,8 +325,8 @@ func TestDeposedLeader(t *testing.T) {
 // TestSingleVoterReadsAfterCrash: a single voter must not answer before it
 // knows what it had committed in its last life.
 func TestSingleVoterReadsAfterCrash(t *testing.T) {
-	for seed := range uint64(30) {
-		cryptotest.SetGlobalRandom(t, seed)
+	for scene := range uint64(30) {
+		seed := seeded(t, scene)
 		synctest.Test(t, func(t *testing.T) {
 			c := New(t, seed, 1, raftnode.Config{SnapshotEntries: 1000})
 			defer c.Close()
@@ -339,8 +347,9 @@ func TestSingleVoterReadsAfterCrash(t *testing.T) {
 // TestNewLeaderIsFresh: from the moment it leads, a leader's own state is as new as
 // any. Its first tick may be far away.
 func TestNewLeaderIsFresh(t *testing.T) {
+	seed := seeded(t, 1)
 	synctest.Test(t, func(t *testing.T) {
-		c := New(t, 1, 3, raftnode.Config{})
+		c := New(t, seed, 3, raftnode.Config{})
 		defer c.Close()
 		c.StartAll()
 		for range 10_000 {

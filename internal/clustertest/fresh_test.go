@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -91,7 +90,7 @@ func (f *freshness) readers(wg *sync.WaitGroup, done chan struct{}, m *Member, e
 }
 
 func fresh(t *testing.T, seed uint64, cfg raftnode.Config, round func(c *Cluster, f *freshness, leader *Member)) *freshness {
-	cryptotest.SetGlobalRandom(t, seed)
+	seed = seeded(t, seed)
 	f := &freshness{}
 	synctest.Test(t, func(t *testing.T) {
 		c := New(t, seed, 3, cfg)
@@ -162,7 +161,7 @@ func TestReadsAtAnElection(t *testing.T) {
 // another, and so early that it does not know.
 func TestReadsAfterLateConfirmations(t *testing.T) {
 	for seed := range uint64(3) {
-		rng := rand.New(rand.NewPCG(seed, 5))
+		rng := rand.New(rand.NewPCG(seed+*firstSeed, 5))
 		f := fresh(t, seed, raftnode.Config{}, func(c *Cluster, f *freshness, leader *Member) {
 			f.write(leader.DB())
 			lateConfirmations(c, leader, time.Duration(1500+rng.IntN(500))*time.Millisecond)
@@ -186,7 +185,7 @@ func TestReadsAfterLateConfirmations(t *testing.T) {
 // is another leader, and others have written since.
 func TestReadsAfterLateAnswers(t *testing.T) {
 	for seed := range uint64(3) {
-		rng := rand.New(rand.NewPCG(seed, 6))
+		rng := rand.New(rand.NewPCG(seed+*firstSeed, 6))
 		f := fresh(t, seed, raftnode.Config{}, func(c *Cluster, f *freshness, leader *Member) {
 			var mu sync.Mutex
 			begun := time.Now()

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -23,9 +22,9 @@ var killSeeds = flag.Int("kill.seeds", 4, "how many runs of TestKilledAtAnyMomen
 // once, while snapshots are taken, sent, lost and installed all the time. It is
 // for the orders of steps that no other test thought of.
 func TestKilledAtAnyMoment(t *testing.T) {
-	for seed := range uint64(*killSeeds) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			cryptotest.SetGlobalRandom(t, seed)
+	for scene := range uint64(*killSeeds) {
+		t.Run(fmt.Sprint(scene), func(t *testing.T) {
+			seed := seeded(t, scene)
 			var history []porcupine.Operation
 			synctest.Test(t, func(t *testing.T) { history = killAtAnyMoment(t, seed) })
 			if res := porcupine.CheckOperationsTimeout(model, history, time.Minute); !t.Failed() && res != porcupine.Ok {

@@ -3,7 +3,6 @@ package clustertest
 import (
 	"fmt"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -18,10 +17,11 @@ func TestLeaseBasedReadsAreStale(t *testing.T) {
 	for _, lease := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lease=%v", lease), func(t *testing.T) {
 			stale, served := 0, 0
-			for seed := range uint64(25) {
-				cryptotest.SetGlobalRandom(t, seed)
+			for scene := range uint64(25) {
+				seed := seeded(t, scene)
 				synctest.Test(t, func(t *testing.T) {
-					s, n := readCutOff(t, seed, lease)
+					// CheckQuorum looks once an election timeout.
+					s, n := readCutOff(t, seed, time.Duration(scene)*40*time.Millisecond, lease)
 					stale, served = stale+s, served+n
 				})
 			}
@@ -36,8 +36,8 @@ func TestLeaseBasedReadsAreStale(t *testing.T) {
 	}
 }
 
-// readCutOff cuts the leader off, and reads there while another one writes.
-func readCutOff(t *testing.T, seed uint64, lease bool) (stale, served int) {
+// readCutOff cuts the leader off after a while, and reads there while another one writes.
+func readCutOff(t *testing.T, seed uint64, after time.Duration, lease bool) (stale, served int) {
 	c := New(t, seed, 3, raftnode.Config{ReadOnlyLeaseBased: lease})
 	defer c.Close()
 	c.StartAll()
@@ -46,7 +46,7 @@ func readCutOff(t *testing.T, seed uint64, lease bool) (stale, served int) {
 		t.Fatal(err)
 	}
 	put(t, old, "k", "old")
-	time.Sleep(time.Duration(seed) * 40 * time.Millisecond) // CheckQuorum looks once an election timeout
+	time.Sleep(after)
 	c.Net.Isolate(old.ID, 1, 2, 3)
 	acked := "old"
 	// At least 3 s, so that a lease would have run out; longer while the two others tie.

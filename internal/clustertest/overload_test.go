@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -19,10 +18,10 @@ import (
 // every member, while what is within them gets its answer; and raft, whose messages
 // wait behind none of it, keeps its leader.
 func TestOverload(t *testing.T) {
-	cryptotest.SetGlobalRandom(t, 1)
+	seed := seeded(t, 1)
 	synctest.Test(t, func(t *testing.T) {
 		const limit, callers = 100, 2000
-		c := New(t, 1, 3, raftnode.Config{MaxWaiting: limit, MaxWaitingReads: limit, SnapshotEntries: 50, CatchUpEntries: 5})
+		c := New(t, seed, 3, raftnode.Config{MaxWaiting: limit, MaxWaitingReads: limit, SnapshotEntries: 50, CatchUpEntries: 5})
 		defer c.Close()
 		for _, m := range c.Members() {
 			m.Disk.SetLatency(func(*rand.Rand) time.Duration { return 100 * time.Millisecond })

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -25,9 +24,9 @@ func TestCrashRightAfterAMessage(t *testing.T) {
 	for _, typ := range []raftpb.MessageType{
 		raftpb.MsgVote, raftpb.MsgVoteResp, raftpb.MsgPreVoteResp, raftpb.MsgApp, raftpb.MsgAppResp, raftpb.MsgHeartbeat,
 	} {
-		for seed := range uint64(1) {
-			t.Run(fmt.Sprint(typ, "/", seed), func(t *testing.T) {
-				cryptotest.SetGlobalRandom(t, seed)
+		for scene := range uint64(1) {
+			t.Run(fmt.Sprint(typ, "/", scene), func(t *testing.T) {
+				seed := seeded(t, scene)
 				var history []porcupine.Operation
 				synctest.Test(t, func(t *testing.T) { history = crashAfter(t, seed, typ) })
 				if res := porcupine.CheckOperationsTimeout(model, history, time.Minute); !t.Failed() && res != porcupine.Ok {
@@ -107,9 +106,9 @@ func (c *Cluster) Revive() {
 // of one, and for all members at once.
 func TestAcknowledgedIsOnDisk(t *testing.T) {
 	for _, size := range []int{1, 3} {
-		for seed := range uint64(2) {
-			t.Run(fmt.Sprint(size, "/", seed), func(t *testing.T) {
-				cryptotest.SetGlobalRandom(t, seed)
+		for scene := range uint64(2) {
+			t.Run(fmt.Sprint(size, "/", scene), func(t *testing.T) {
+				seed := seeded(t, scene)
 				synctest.Test(t, func(t *testing.T) { powerFailsAtAnswers(t, seed, size) })
 			})
 		}

@@ -3,7 +3,6 @@ package clustertest
 import (
 	"slices"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -15,9 +14,9 @@ import (
 // they have forgotten.
 func TestRestartedClusterElectsSoon(t *testing.T) {
 	for _, lease := range []bool{false, true} {
-		cryptotest.SetGlobalRandom(t, 1)
+		seed := seeded(t, 1)
 		synctest.Test(t, func(t *testing.T) {
-			c := New(t, 1, 3, raftnode.Config{ReadOnlyLeaseBased: lease})
+			c := New(t, seed, 3, raftnode.Config{ReadOnlyLeaseBased: lease})
 			defer c.Close()
 			c.StartAll()
 			var took []time.Duration

@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -20,10 +20,10 @@ import (
 // waits for the line by the transport, and the log by the snapshots, also while the
 // member is being sent one. The other two go on as if it were not there.
 func TestSlowPeer(t *testing.T) {
-	cryptotest.SetGlobalRandom(t, 1)
+	seed := seeded(t, 1)
 	synctest.Test(t, func(t *testing.T) {
 		const rate, queue, writers, keys, size = 64 << 10, 4 << 20, 16, 208, 4 << 10
-		c := New(t, 1, 3, raftnode.Config{SnapshotBytes: 1 << 20, CatchUpBytes: 256 << 10})
+		c := New(t, seed, 3, raftnode.Config{SnapshotBytes: 1 << 20, CatchUpBytes: 256 << 10})
 		defer c.Close()
 		c.StartAll()
 		leader, err := c.WaitLeader(5 * time.Second)
@@ -80,12 +80,9 @@ func TestSlowPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		early, late := 0, 0
-		for i, h := range heaps[:8] {
-			early, late = max(early, h), max(late, heaps[8+i])
-		}
+		early, late := median(heaps[:8]), median(heaps[8:])
 		onLine := c.Net.Worst(leader.ID, slow.ID)
-		t.Logf("%d MiB written over a line for %d KiB; heap of all members at most %d MiB in the first half and %d MiB in the second; %d KiB waited for the line; slowest put %v; %+v",
+		t.Logf("%d MiB written over a line for %d KiB; heap of all members %d MiB in the first half and %d MiB in the second; %d KiB waited for the line; slowest put %v; %+v",
 			written>>20, 3*rate>>10, early>>20, late>>20, onLine>>10, worst, st.Progress[slow.ID])
 		if int(written) < 100*3*rate {
 			t.Errorf("only %d MiB were written: that shows nothing", written>>20)
@@ -93,7 +90,7 @@ func TestSlowPeer(t *testing.T) {
 		if onLine > queue+2<<20 {
 			t.Errorf("%d KiB waited for the line", onLine>>10)
 		}
-		if late > early+8<<20 { // at most 3 MiB, and 21 to 30 without the bound on the log
+		if late > early+8<<20 { // at most 5 MiB, and 21 to 29 without the bound on the log
 			t.Errorf("the heap grows: %v", heaps)
 		}
 		if st.Term != before || worst > time.Second {
@@ -109,4 +106,9 @@ func TestSlowPeer(t *testing.T) {
 			t.Errorf("invariant broken: %s", v)
 		}
 	})
+}
+
+func median(all []int) int {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
 }

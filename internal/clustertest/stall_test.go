@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -135,8 +134,8 @@ func TestStalledFollower(t *testing.T) {
 // TestStalledMemberIsNotElected: not when the leader is lost, although all others
 // would vote for it.
 func TestStalledMemberIsNotElected(t *testing.T) {
-	for seed := range uint64(20) {
-		cryptotest.SetGlobalRandom(t, seed)
+	for scene := range uint64(20) {
+		seed := seeded(t, scene)
 		synctest.Test(t, func(t *testing.T) {
 			c := New(t, seed, 5, raftnode.Config{})
 			defer c.Close()

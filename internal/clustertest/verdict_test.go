@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -18,9 +17,9 @@ import (
 // TestVerdictAfterLeaderIsLost: a leader dies with its verdict on its lips, and the next
 // one hears from the learner first. All states are sound, and nobody is condemned.
 func TestVerdictAfterLeaderIsLost(t *testing.T) {
-	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			cryptotest.SetGlobalRandom(t, seed)
+	for scene := range uint64(8) {
+		t.Run(fmt.Sprint(scene), func(t *testing.T) {
+			seed := seeded(t, scene)
 			synctest.Test(t, func(t *testing.T) { verdictAfterLeaderIsLost(t, seed) })
 		})
 	}
@@ -101,7 +100,7 @@ func divergedMajorityIsSoundAgain(t *testing.T, c *Cluster, leader *Member) {
 	var wrong []*Member
 	for _, m := range c.Members() {
 		if m != behind {
-			m.Flip("k7")
+			flip(t, m, "k7")
 			wrong = append(wrong, m)
 		}
 	}
@@ -147,7 +146,7 @@ func TestDivergedLeaderLeavesRoom(t *testing.T) {
 		var wrong []*Member
 		for _, m := range c.Members() {
 			if m != deaf {
-				m.Flip("k7")
+				flip(t, m, "k7")
 				wrong = append(wrong, m)
 			}
 		}

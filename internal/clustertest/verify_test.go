@@ -35,14 +35,38 @@ func fill(t testing.TB, m *Member, n int) {
 	}
 }
 
-// verify has the members compare their states and returns what they found.
+// verify has the members compare their states, as they are now or later, and returns
+// what they found.
 func verify(t testing.TB, m *Member) raftnode.Verification {
 	t.Helper()
-	v, err := m.Node().Verify(within(t, time.Minute))
-	if err != nil {
-		t.Fatalf("verify on member %d: %v", m.ID, err)
+	ctx, now := within(t, time.Minute), uint64(0)
+	for _, other := range m.c.Members() {
+		node := other.Node()
+		if node == nil {
+			continue
+		}
+		if st, err := node.Status(ctx); err == nil {
+			now = max(now, st.Applied)
+		}
 	}
-	return v
+	for {
+		v, err := m.Node().Verify(ctx)
+		if err != nil {
+			t.Fatalf("verify on member %d: %v", m.ID, err)
+		}
+		if v.Index > now { // not one that was under way
+			return v
+		}
+	}
+}
+
+// flip alters a key in a member's memory, once the member has it.
+func flip(t testing.TB, m *Member, key string) {
+	t.Helper()
+	get(t, m, key)
+	if !m.Flip(key) {
+		t.Fatalf("member %d has no %s", m.ID, key)
+	}
 }
 
 func clean(v raftnode.Verification, members int) bool {
@@ -115,9 +139,7 @@ func TestAlteredMember(t *testing.T) {
 		for _, leads := range []bool{false, true} {
 			for name, alter := range map[string]func(t *testing.T, m, other *Member){
 				"bit": func(t *testing.T, m, _ *Member) {
-					if !m.Flip("k7") {
-						t.Fatal("no such key")
-					}
+					flip(t, m, "k7")
 				},
 				"command": func(t *testing.T, m, other *Member) {
 					m.Forget()
@@ -269,7 +291,7 @@ func TestWritesGoOnDuringReseed(t *testing.T) {
 		large(t, leader)
 		victim := c.follower(leader)
 		before, _ := leader.Node().Status(within(t, time.Second))
-		victim.Flip("k7")
+		flip(t, victim, "k7")
 		if v := verify(t, leader); !slices.Equal(v.Diverged, []uint64{victim.ID}) {
 			t.Fatalf("%+v", v)
 		}
@@ -303,7 +325,7 @@ func TestLeaderLostDuringReseed(t *testing.T) {
 		fill(t, leader, 20)
 		large(t, leader)
 		victim := c.follower(leader)
-		victim.Flip("k7")
+		flip(t, victim, "k7")
 		verify(t, leader)
 		time.Sleep(5 * time.Second) // it is fetching now
 		if victim.Node().Diverged() == nil {
@@ -329,7 +351,7 @@ func TestSnapshotHealsDivergedMember(t *testing.T) {
 		fill(t, leader, 10)
 		victim := c.follower(leader)
 		c.Net.NoBodies(true)
-		victim.Flip("k7")
+		flip(t, victim, "k7")
 		if v := verify(t, leader); !slices.Equal(v.Diverged, []uint64{victim.ID}) {
 			t.Fatalf("%+v", v)
 		}
@@ -357,7 +379,7 @@ func TestDivergedAlone(t *testing.T) {
 	cluster(t, 1, 1, func(t *testing.T, c *Cluster, m *Member) {
 		fill(t, m, 120)
 		time.Sleep(time.Second)
-		m.Flip("k119")
+		flip(t, m, "k119")
 		if v := verify(t, m); !slices.Equal(v.Diverged, []uint64{1}) || m.Node().Diverged() == nil {
 			t.Errorf("%+v, %v", v, m.Node().Diverged())
 		}

@@ -104,7 +104,7 @@ func (s *session) dump(ctx context.Context) (files []string, err error) {
 	if err := os.Mkdir(s.path("dumps"), 0o755); err != nil {
 		return nil, err
 	}
-	dirs, err := s.c.Logs()
+	dirs, err := s.c.DataDirs()
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (w *workshop) attempt(ctx context.Context, t, unchanged *tree, c Check, see
 		"-test.shuffle=" + strconv.FormatUint(seed, 10),
 	}
 	args = append(args, more...)
-	if c.Layer == Simulation {
+	if c.Package == clusters {
 		args = append(args, fmt.Sprintf("-seed=%d", seed), fmt.Sprintf("-seeds=%d", seeds))
 	}
 	cmd := exec.CommandContext(ctx, file, args...)

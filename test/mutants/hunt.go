@@ -82,7 +82,8 @@ func (h *hunter) hunt(ctx context.Context, m Mutant) (finding, error) {
 // try runs one check as often as it must catch, or until it does not.
 func (h *hunter) try(ctx context.Context, t *tree, tr *trial, runs int) error {
 	for i := range uint64(runs) {
-		// Far enough apart that no two runs share a simulation.
+		// Far enough apart that no two runs share a simulation; a scene, too, is
+		// another with another seed.
 		a, err := h.w.attempt(ctx, t, h.unchanged, tr.Check, h.o.seed+i*1_000_000, h.o.seeds)
 		if err != nil {
 			return err
@@ -106,10 +107,13 @@ func (h *hunter) try(ctx context.Context, t *tree, tr *trial, runs int) error {
 // fails there too says nothing. It returns what the attempt is worth.
 func (h *hunter) control(ctx context.Context, c Check, a attempt) (verdict, error) {
 	key, count := c.String(), "-test.count=1"
+	if c.Package == clusters {
+		key = fmt.Sprint(key, a.Seed)
+	}
 	if c.Layer == Simulation {
 		// One simulation is all that is needed, but its seed does not decide all
 		// of it: one that fails now and then without a mutant shows nothing.
-		key, count = fmt.Sprint(key, a.Seed), "-test.count=20"
+		count = "-test.count=20"
 	}
 	if h.good[key] {
 		return a.verdict, nil

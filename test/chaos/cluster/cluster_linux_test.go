@@ -191,12 +191,12 @@ func TestKeep(t *testing.T) {
 	if err := errors.Join(c.Dismiss(t.Context(), leaves), c.Discard(t.Context(), damaged)); err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := c.Logs()
+	dirs, err := c.DataDirs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{leaves.Dir, stays.Dir}; !slices.Equal(dirs, want) {
-		t.Errorf("got the logs %v, want %v", dirs, want)
+		t.Errorf("got %v, want %v", dirs, want)
 	}
 	for _, dir := range dirs {
 		got := map[string]string{}

@@ -112,10 +112,10 @@ func linkOnce(from, to string) error {
 	return nil
 }
 
-// Logs puts back what the members have deleted, and returns the data directories of
+// DataDirs puts back what the members have deleted, and returns the data directories of
 // all that ever belonged to the cluster, but for those that were discarded. All
 // processes must have ended.
-func (c *Cluster) Logs() ([]string, error) {
+func (c *Cluster) DataDirs() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	dirs := slices.Clone(c.past)
