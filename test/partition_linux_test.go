@@ -78,19 +78,29 @@ func TestIsolatedFollower(t *testing.T) {
 	w.wantAll(c.members...)
 }
 
-// A leader that is cut off is replaced by one election, gives up by itself, and
-// follows when it comes back.
+// A leader that is cut off is replaced by one election, answers no read from what it
+// had, gives up by itself, and follows when it comes back.
 func TestIsolatedLeader(t *testing.T) {
 	t.Parallel()
 	c := startIsolated(t, 3)
 	leader := c.leader()
 	term := leader.mustStatus().Term
+	leader.put("cut", "before")
 	w := startWriters(t, "w/", 200, 5*time.Millisecond, goPutters(t, 2, c.members...)...)
 	w.waitMore(5*time.Second, 20)
 	c.isolate(leader)
 	began := time.Now()
 	w.waitMore(10*time.Second, 20)
 	t.Logf("writes went on %v after the cut", time.Since(began).Round(time.Millisecond))
+	next := c.followers(leader)[0]
+	next.put("cut", "after")
+	r, err := leader.get("/v1/kv/cut?timeout=1s")
+	if err == nil {
+		err = r.want(http.StatusServiceUnavailable, http.StatusGatewayTimeout)
+	}
+	if err != nil {
+		t.Errorf("a read of the old leader: %v", err)
+	}
 	waitFor(t, 5*time.Second, "the old leader gives up", func() error {
 		s, err := leader.status()
 		if err == nil && s.Role == "leader" {

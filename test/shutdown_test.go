@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func TestHandOver(t *testing.T) {
 		writes  int
 		longest time.Duration
 		refused []string
+		unknown int // of these, whose outcome is not known
 	}
 	results := make(chan result)
 	go func() {
@@ -38,6 +40,9 @@ func TestHandOver(t *testing.T) {
 			}
 			if err := tryPut(writer, "k", fmt.Sprint(i)); err != nil {
 				res.refused = append(res.refused, err.Error())
+				if !strings.Contains(err.Error(), `"not_applied"`) {
+					res.unknown++
+				}
 				pause(done, 5*time.Millisecond)
 				continue
 			}
@@ -55,6 +60,9 @@ func TestHandOver(t *testing.T) {
 	res := <-results
 
 	t.Logf("%d writes, the longest pause between two %v, refused: %q", res.writes, res.longest, res.refused)
+	if res.unknown > 0 {
+		t.Errorf("of %d writes nobody knows what became of them", res.unknown)
+	}
 	if res.longest > 2*time.Second {
 		t.Errorf("writes paused for %v, want less than an election timeout", res.longest)
 	}

@@ -11,7 +11,8 @@ import (
 	"kvd/internal/kvstore"
 )
 
-// fault breaks a disk at one moment of its work, for good.
+// fault breaks a disk at one moment of its work, for good; where bodies of snapshots
+// fail, these alone, since the next failure of the log would end the member as well.
 type fault struct {
 	op  string
 	err error
@@ -26,6 +27,9 @@ func (f *fault) pass(op Op) error {
 	defer f.mu.Unlock()
 	if !f.at.IsZero() {
 		f.more = append(f.more, op.Name)
+		if f.op == "body" && op.Name != "body" {
+			return nil
+		}
 		return f.err
 	}
 	if op.Name != f.op {
@@ -43,9 +47,10 @@ func (f *fault) happened() bool {
 
 // TestDiskErrorEndsTheMember is about errors of a disk that are ignored, or
 // tried again: an fsync that failed once can succeed the next time although
-// what it was for is gone. Whatever fails, and a full disk is no exception, the
-// member ends at once, acknowledges nothing more and leaves the disk alone; and
-// nothing acknowledged is lost when the disk works again.
+// what it was for is gone. Whatever fails, the member ends at once, acknowledges
+// nothing more and leaves the disk alone; and nothing acknowledged is lost when the
+// disk works again. A full disk is no exception, but for the body of a snapshot, which
+// is put off (raftnode.TestSnapshotWithoutRoom).
 func TestDiskErrorEndsTheMember(t *testing.T) {
 	tests := []struct {
 		op       string
@@ -57,7 +62,7 @@ func TestDiskErrorEndsTheMember(t *testing.T) {
 	for _, tt := range tests {
 		for _, err := range []error{syscall.EIO, syscall.ENOSPC} {
 			for _, leads := range []bool{true, false} {
-				if leads && tt.received {
+				if leads && tt.received || tt.op == "body" && err == syscall.ENOSPC {
 					continue // a leader receives no snapshots
 				}
 				t.Run(fmt.Sprintf("%s/%v/received %v/leader %v", tt.op, err, tt.received, leads), func(t *testing.T) {

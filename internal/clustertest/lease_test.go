@@ -73,3 +73,42 @@ func readCutOff(t *testing.T, seed uint64, after time.Duration, lease bool) (sta
 	}
 	return stale, served
 }
+
+// TestExpiryAfterQuorum: what was due while there was no majority ends soon after there
+// is one again, and nothing before its time.
+func TestExpiryAfterQuorum(t *testing.T) {
+	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+		db := leader.DB()
+		for key, ttl := range map[string]time.Duration{"due": 2 * time.Second, "later": time.Minute} {
+			if _, err := db.Put(within(t, 5*time.Second), []byte(key), nil, kvstore.PutOptions{TTL: ttl}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, m := range c.Members() {
+			if m != leader {
+				m.Crash()
+			}
+		}
+		time.Sleep(10 * time.Second)
+		if r, err := db.Get(within(t, time.Second), []byte("due"), kvstore.GetOptions{Stale: true}); err != nil || !r.Found {
+			t.Fatalf("it ended without a majority: %v", err)
+		}
+		c.Revive()
+		next, err := c.WaitLeader(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		gone := func(key string) bool {
+			r, err := next.DB().Get(within(t, 5*time.Second), []byte(key), kvstore.GetOptions{})
+			return err == nil && !r.Found
+		}
+		eventually(t, "its end", func() bool { return gone("due") })
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("it ended %v after there was a leader again", took)
+		}
+		if gone("later") {
+			t.Error("what is not due has ended too")
+		}
+	})
+}

@@ -69,34 +69,55 @@ func putAnywhere(c *Cluster, value string) bool {
 	return false
 }
 
-// TestReturningMember is about a member that was away and whose term has risen
-// meanwhile: it must not force an election when it comes back.
+// TestReturningMember is about a member that was away, cut off so that its term could
+// rise or standing still so that it knows of nothing: it must not force an election when
+// it comes back.
 func TestReturningMember(t *testing.T) {
-	virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
-		m := c.follower(leader)
-		before, err := leader.Node().Status(within(t, time.Second))
-		if err != nil {
-			t.Fatal(err)
+	for name, away := range map[string]struct {
+		leave, back func(c *Cluster, m *Member)
+	}{
+		"cut off": {
+			func(c *Cluster, m *Member) { c.Net.Isolate(m.ID, 1, 2, 3) },
+			func(c *Cluster, m *Member) { c.Net.Heal() },
+		},
+		"stopped": {
+			func(c *Cluster, m *Member) { m.Pause() },
+			func(c *Cluster, m *Member) { m.Resume() },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, c *Cluster, leader *Member) {
+				m := c.follower(leader)
+				returning(t, c, leader, func() { away.leave(c, m) }, func() { away.back(c, m) })
+			})
+		})
+	}
+}
+
+// returning writes for a minute while a member is away, and looks at what its return does.
+func returning(t *testing.T, c *Cluster, leader *Member, leave, back func()) {
+	before, err := leader.Node().Status(within(t, time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
+		put(t, leader, "k", "v")
+	}
+	back()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		begin := time.Now()
+		put(t, leader, "k", "back")
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("a write took %v", took)
 		}
-		c.Net.Isolate(m.ID, 1, 2, 3)
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
-			put(t, leader, "k", "v")
-		}
-		c.Net.Heal()
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			begin := time.Now()
-			put(t, leader, "k", "back")
-			if took := time.Since(begin); took > time.Second {
-				t.Errorf("a write took %v", took)
-			}
-		}
-		after, err := leader.Node().Status(within(t, time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if after.Term != before.Term || after.Leader != before.Leader {
-			t.Errorf("term %d led by %d became term %d led by %d", before.Term, before.Leader, after.Term, after.Leader)
-		}
-		settle(t, c)
-	})
+	}
+	after, err := leader.Node().Status(within(t, time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Term != before.Term || after.Leader != before.Leader {
+		t.Errorf("term %d led by %d became term %d led by %d", before.Term, before.Leader, after.Term, after.Leader)
+	}
+	settle(t, c)
 }
