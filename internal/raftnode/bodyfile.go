@@ -145,7 +145,7 @@ func (b *bodyFiles) giveBackLocked(f *os.File) {
 	b.wg.Go(func() { // within a second for a gigabyte
 		defer f.Close()
 		info, err := f.Stat()
-		if err != nil {
+		if err != nil || !nameless(info) { // a backup by hard links keeps what it has
 			return
 		}
 		for size := info.Size() - bodyDropBytes; size > 0; size -= bodyDropBytes {

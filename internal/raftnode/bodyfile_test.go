@@ -44,3 +44,19 @@ func TestDroppedBodyIsReadToItsEnd(t *testing.T) {
 		t.Errorf("after the last reader: %v, %v, want no more than %d bytes", info, err, bodyDropBytes)
 	}
 }
+
+// TestDroppedFileWithAnotherName: who has given a file another name, as backups do, has
+// all of it.
+func TestDroppedFileWithAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "body"), filepath.Join(dir, "backup")
+	must(t, saveBody(path, bytes.NewReader(make([]byte, 3*bodyDropBytes))), os.Link(path, backup))
+	before, err := os.Stat(backup)
+	must(t, err)
+	var b bodyFiles
+	must(t, b.drop(path))
+	b.wait()
+	if after, err := os.Stat(backup); err != nil || after.Size() != before.Size() {
+		t.Errorf("%v, %v, want %d bytes", after, err, before.Size())
+	}
+}

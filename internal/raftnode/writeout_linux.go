@@ -27,3 +27,9 @@ func startWriteOut(f *os.File, off, n int64) {
 
 // aheadHere is the step in which the way of the log is prepared on this system.
 const aheadHere = aheadStep
+
+// nameless tells whether a file that is open has no name any more.
+func nameless(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 0
+}

@@ -13,9 +13,9 @@ import (
 	"kvd/test/chaos/report"
 )
 
-// prefixes are where the load writes. What else the log holds is of the run
-// itself, such as a put that shows that a disk is full.
-var prefixes = []string{"r/", "i/", "t/", "p/", "l/", "probe/"}
+// foreign is what the run itself writes, beside the load: a put that shows that a disk
+// is full.
+var foreign = []string{"disk-probe"}
 
 // examine runs all checks of a history against the dumps of the members' logs.
 func examine(ctx context.Context, file string, dumps []string) ([]report.Check, error) {
@@ -33,7 +33,7 @@ func examine(ctx context.Context, file string, dumps []string) ([]report.Check, 
 		return nil, err
 	}
 	results = append(results, merged, check.Verdicts(log, false))
-	results = append(results, check.All(h, check.NewReplay(log), check.Options{Prefixes: prefixes})...)
+	results = append(results, check.All(h, check.NewReplay(log), check.Options{Foreign: foreign})...)
 	var all []report.Check
 	for _, r := range results {
 		c := report.Check{Name: r.Check, Judged: r.Judged, Skipped: r.Skipped, Count: r.Count}

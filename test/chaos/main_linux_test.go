@@ -24,6 +24,7 @@ func TestBadCommands(t *testing.T) {
 		{"no report", nil, "-report is missing"},
 		{"a report that is there", []string{"-report", full}, "is not empty"},
 		{"an unknown fault", []string{"-report", t.TempDir(), "-kinds", "30 % loss,rain"}, `no kind of fault "rain"`},
+		{"an hour in one run", []string{"-report", t.TempDir(), "-duration", "1h"}, "at most 15m0s"},
 		{"two members", []string{"-report", t.TempDir(), "-members", "2"}, "cannot lose one"},
 		{"words", []string{"-report", t.TempDir(), "now"}, `what is ["now"]`},
 		{"a sum of nothing", []string{"sum", "-report", t.TempDir()}, "no report"},

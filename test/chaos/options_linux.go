@@ -30,6 +30,9 @@ type options struct {
 	want      *report.Wanted
 }
 
+// longest is how long a run may be.
+const longest = 15 * time.Minute
+
 func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 	fs := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	fs.SetOutput(stderr)
@@ -62,6 +65,8 @@ func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 		return o, fmt.Errorf("what is %q?", fs.Args())
 	case o.report == "":
 		return o, errors.New("-report is missing")
+	case o.duration > longest:
+		return o, fmt.Errorf("what is kept of the members' logs would fill their disks in %v; at most %v, and \"chaos sum\" adds several runs up", o.duration, longest)
 	case o.members < 3:
 		return o, errors.New("fewer than three members cannot lose one")
 	}

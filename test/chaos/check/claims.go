@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"kvd/test/chaos/history"
@@ -83,6 +84,7 @@ func newClaims(run *Run) *claims {
 		c.explain(run, rev, answered[rev.Revision])
 	}
 	c.grants(run)
+	c.renewals(run)
 	c.lost(run)
 	return c
 }
@@ -106,12 +108,21 @@ func (c *claims) answers(run *Run) map[uint64][]*history.Op {
 	return answered
 }
 
-// grants finds who was granted a lease.
+// grants finds who was granted a lease, and that no lease is there that nobody asked
+// for, or of which somebody was told that it surely is not.
 func (c *claims) grants(run *Run) {
 	granted := make(map[string]*Command)
 	for _, a := range run.Replay.Commands {
-		if a.Kind == "grant" && a.Result.Code == "lease granted" && !a.Result.Replayed {
-			granted[a.Result.Lease] = a.Command
+		if a.Kind != "grant" || a.Result.Code != "lease granted" || a.Result.Replayed {
+			continue
+		}
+		granted[a.Result.Lease] = a.Command
+		groups := c.asked[signCommand(a.Command)]
+		switch {
+		case len(groups) == 0:
+			c.result.failf(nil, "nobody asked for lease %s: log index %d: %s", a.Result.Lease, a.Index, a.Command)
+		case !slices.ContainsFunc(groups, func(g *group) bool { return g.has(history.OK) || g.has(history.Unknown) }):
+			c.result.failf(groups[0].ids(), "%s surely did not happen, and granted lease %s at log index %d", describe(groups[0].ops[0]), a.Result.Lease, a.Index)
 		}
 	}
 	for _, o := range run.History.Ops {
@@ -129,6 +140,50 @@ func (c *claims) grants(run *Run) {
 		}
 		for _, g := range c.asked[signOp(o)] {
 			g.used = g.used || slices.Contains(g.ops, o)
+		}
+	}
+}
+
+// renewals checks that as many renewals of a lease are in the log as were confirmed, and
+// no more than may have happened.
+func (c *claims) renewals(run *Run) {
+	if !run.Replay.Complete {
+		return
+	}
+	type count struct {
+		kept, confirmed, possible int
+		ops                       []int64
+	}
+	counts := make(map[string]*count)
+	of := func(lease string) *count {
+		if counts[lease] == nil {
+			counts[lease] = &count{}
+		}
+		return counts[lease]
+	}
+	for _, a := range run.Replay.Commands {
+		if a.Kind == "keepalive" && a.Result.Code == "lease kept" {
+			of(a.Lease).kept++
+		}
+	}
+	for _, o := range run.History.Ops {
+		if o.Kind != history.KeepAlive {
+			continue
+		}
+		c.result.Judged++
+		n := of(o.Lease)
+		n.ops = append(n.ops, o.ID)
+		switch {
+		case o.Outcome == history.OK && o.Hit:
+			n.confirmed++
+			n.possible++
+		case o.Outcome == history.Unknown:
+			n.possible++
+		}
+	}
+	for _, lease := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[lease]; n.kept < n.confirmed || n.kept > n.possible {
+			c.result.failf(n.ops, "lease %s was renewed %d times in the log; %d renewals were confirmed, and %d may have happened", lease, n.kept, n.confirmed, n.possible)
 		}
 	}
 }

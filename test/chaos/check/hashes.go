@@ -64,6 +64,10 @@ func Verdicts(l *Log, corrupted bool) Result {
 		switch e.Kind {
 		case "check":
 			hashes[e.Index] = e.StateHash
+		case "reseed":
+			if !corrupted {
+				r.failf(nil, "at log index %d a member takes over another's state, and nobody damaged its own: %s", e.Index, e.Detail)
+			}
 		case "verdict":
 			var v struct {
 				Index   uint64            `json:"index"`

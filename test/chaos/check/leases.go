@@ -113,24 +113,7 @@ func (run *Run) firstAsked() func(o *history.Op) int64 {
 // firstSeen returns a function that tells when the first client or watcher knew
 // that a revision was there.
 func (run *Run) firstSeen() func(revision uint64) (int64, bool) {
-	type sight struct {
-		revision uint64
-		at       int64
-	}
-	var all []sight
-	for _, o := range run.History.Ops {
-		if o.Outcome == history.OK && o.Revision > 0 && !o.Replayed {
-			all = append(all, sight{o.Revision, o.End})
-		}
-	}
-	for _, w := range run.History.Watches {
-		switch {
-		case w.What == history.Event && w.Item != nil:
-			all = append(all, sight{w.Item.ModRevision, w.At})
-		case w.What == history.Progress:
-			all = append(all, sight{w.ID, w.At})
-		}
-	}
+	all := run.sights()
 	slices.SortFunc(all, func(a, b sight) int { return cmp.Compare(a.revision, b.revision) })
 	for i := len(all) - 2; i >= 0; i-- {
 		all[i].at = min(all[i].at, all[i+1].at) // who has seen a later one has seen this
@@ -174,20 +157,19 @@ func (r *Result) late(run *Run, e *End) {
 
 // forgotten checks that nobody is told that a lease is gone while it must be there.
 func (r *Result) forgotten(run *Run, refreshed map[life][]refresh) {
-	revoked := make(map[string]int64)
+	revoked := make(map[string][]*history.Op)
 	for _, o := range run.History.Ops {
 		if o.Kind == history.Revoke && o.Outcome != history.Failed {
-			if at, ok := revoked[o.Lease]; !ok || o.Start < at {
-				revoked[o.Lease] = o.Start
-			}
+			revoked[o.Lease] = append(revoked[o.Lease], o)
 		}
 	}
 	for _, o := range run.History.Ops {
-		if o.Kind != history.KeepAlive || o.Outcome != history.OK || o.Hit || o.Status != 404 {
+		asks := o.Kind == history.KeepAlive || o.Kind == history.Revoke || o.Kind == history.Put && o.Lease != ""
+		if !asks || o.Outcome != history.OK || o.Status != 404 {
 			continue
 		}
 		r.Judged++
-		if at, ok := revoked[o.Lease]; ok && at < o.End {
+		if slices.ContainsFunc(revoked[o.Lease], func(x *history.Op) bool { return x != o && x.Start < o.End }) {
 			continue
 		}
 		for _, x := range refreshed[life{lease: o.Lease}] {

@@ -72,6 +72,15 @@ func TestPlanted(t *testing.T) {
 		{"keys that a delete did not count", "writes", "was answered with 2 deleted keys", func(w *world) { w.ops["clear"].Deleted-- }},
 		{"a lease that is not in the log", "writes", "is not in the log", func(w *world) { w.ops["grant"].Lease = "00" }},
 		{"a lease of another TTL", "writes", "grants to another command", func(w *world) { w.cmd["grant"].TTL *= 2 }},
+		{"a lease that surely was not granted", "writes", "surely did not happen, and granted", func(w *world) { w.ops["grant"].Outcome = history.Failed }},
+		{"a lease that nobody asked for", "writes", "nobody asked for lease", func(w *world) { w.command(&Command{Kind: "grant", TTL: 7 * time.Second}) }},
+		{"a renewal that is not in the log", "writes", "was renewed 0 times in the log; 1 renewals were confirmed", func(w *world) {
+			w.log.Entries = slices.DeleteFunc(w.log.Entries, func(e *Entry) bool { return e.Commands[0].Kind == "keepalive" })
+		}},
+		{"a renewal too many", "writes", "2 times in the log; 1 renewals were confirmed", func(w *world) {
+			i := slices.IndexFunc(w.log.Entries, func(e *Entry) bool { return e.Commands[0].Kind == "keepalive" })
+			w.log.Entries = slices.Insert(w.log.Entries, i, w.log.Entries[i])
+		}},
 		{"two grants of one lease", "writes", "two grants", func(w *world) {
 			o := *w.ops["grant"]
 			o.ID = 99
@@ -122,6 +131,13 @@ func TestPlanted(t *testing.T) {
 		{"a read of what the log lost", "reads", "the log ends at", func(w *world) { w.ops["lease ended"].Revision = 77 }},
 		{"history that was said to be gone", "reads", "was refused as compacted", func(w *world) {
 			w.ops["past"].Code, w.ops["past"].Status, w.ops["past"].Seen = "compacted", 410, nil
+		}},
+
+		{"a list that is said to be gone", "reads", "was refused as compacted", func(w *world) {
+			w.ops["list"].Code, w.ops["list"].Status, w.ops["list"].Seen = "compacted", 410, nil
+		}},
+		{"a revision that is said to be yet to come", "reads", "as one that is yet to come", func(w *world) {
+			w.ops["past"].Code, w.ops["past"].Status, w.ops["past"].Seen = "future_revision", 400, nil
 		}},
 
 		{"an idempotency key applied twice", "idempotency", "and again at", func(w *world) {
@@ -228,6 +244,13 @@ func TestPlanted(t *testing.T) {
 			w.h.Watches = append(w.h.Watches, &history.Watch{Watcher: 4, Stream: 1, What: history.Refused, Since: 3, Code: "compacted"})
 		}},
 
+		{"a refusal of what was told before", "watches", "as one that is yet to come", func(w *world) {
+			w.h.Watches = append(w.h.Watches, &history.Watch{Watcher: 4, Stream: 1, What: history.Refused, Since: 3, Status: 400, Code: "future_revision"})
+		}},
+		{"a refusal that nothing explains", "watches", `was refused with 500 "internal"`, func(w *world) {
+			w.h.Watches = append(w.h.Watches, &history.Watch{Watcher: 4, Stream: 1, What: history.Refused, Since: 3, Status: 500, Code: "internal"})
+		}},
+
 		{"a lease that ends early", "leases", "was seen to have expired", func(w *world) { w.ops["keepalive"].Start += int64(500 * time.Millisecond) }},
 		{"a TTL that ends early", "leases", "was seen to have expired", func(w *world) { w.ops["mortal"].Start += int64(time.Second) }},
 		{"a lease under an idempotency key that ends early", "leases", "was seen to have expired", func(w *world) {
@@ -240,6 +263,15 @@ func TestPlanted(t *testing.T) {
 		}},
 		{"a lease that is said to be gone", "leases", "was told that the lease is gone", func(w *world) {
 			w.ops["keepalive late"].End = w.ops["keepalive"].Start + int64(time.Second)
+		}},
+		{"a lease that is said to be gone to who hangs a key on it", "leases", "was told that the lease is gone", func(w *world) {
+			o := w.ops["leased"]
+			o.Status, o.Code, o.Hit = 404, "not_found", false
+		}},
+		{"a lease that is said to be gone to who gives it back", "leases", "was told that the lease is gone", func(w *world) {
+			o := *w.ops["keepalive"]
+			o.Kind, o.ID, o.Status, o.Hit, o.Code = history.Revoke, 99, 404, false, "not_found"
+			w.h.Ops = append(w.h.Ops, &o)
 		}},
 		{"a key that stays for long", "leases", "after its deadline", func(w *world) {
 			// The log goes on for ten seconds before the expiry comes.
@@ -267,6 +299,9 @@ func TestPlanted(t *testing.T) {
 		{"a member that nobody asked", "hashes", "member 3 is not known", func(w *world) { w.h.Hashes[0].Members = []uint64{1, 2, 3} }},
 		{"a member without an answer", "hashes", "are not known", func(w *world) { w.h.Hashes[0].Missing = []uint64{2} }},
 		{"no comparison", "hashes", "nobody compared", func(w *world) { w.h.Hashes = nil }},
+		{"a member that takes over another's state", "verdicts", "takes over another's state", func(w *world) {
+			w.log.Entries = append(w.log.Entries, &Entry{Index: 90, Kind: "reseed", Detail: json.RawMessage(`{"member":2}`), LogClock: last(w).LogClock})
+		}},
 		{"members that agree on another state", "verdicts", "the log leads to", func(w *world) {
 			w.log.Entries = append(w.log.Entries, &Entry{Index: 90, Kind: "check", StateHash: "00000000000000ff", LogClock: last(w).LogClock},
 				&Entry{Index: 91, Kind: "verdict", Detail: json.RawMessage(`{"index":90,"hash":254,"hashes":{"1":254}}`), LogClock: last(w).LogClock})
@@ -287,6 +322,12 @@ func TestPlanted(t *testing.T) {
 			c.Result.Deleted = 1
 		}},
 		{"an idempotency key that was not remembered", "replay", "should have come to", func(w *world) { w.cmd["one again"].Result.Replayed = false }},
+		{"a replay that tells of another lease", "replay", "should have come to", func(w *world) {
+			w.cmd["grant"].IdempotencyKey = "g"
+			c := *w.cmd["grant"]
+			w.m.requests["g"] = &request{key: "g", fingerprint: c.Fingerprint, clock: w.m.clock, result: c.Result}
+			w.command(&c).Result.Lease = "00"
+		}},
 		{"a clock that goes back", "replay", "goes back", func(w *world) { w.log.Entries[5].LogClock = 0 }},
 		{"a history with a gap", "replay", "goes from revision", func(w *world) {
 			w.snapshot()

@@ -17,14 +17,17 @@ func Reads(run *Run) Result {
 		if o.Outcome != history.OK || o.Kind != history.Get && o.Kind != history.List {
 			continue
 		}
-		if o.Code == "compacted" {
-			if o.Mode == history.AtRevision && o.AtRevision >= run.Replay.Compacted && o.AtRevision > 0 {
+		switch o.Code {
+		case "compacted":
+			if o.Mode != history.AtRevision || o.AtRevision >= run.Replay.Compacted && o.AtRevision > 0 {
 				r.failf([]int64{o.ID}, "%s at revision %d was refused as compacted, and the log gave up history only to %d", describe(o), o.AtRevision, run.Replay.Compacted)
 			}
 			continue
-		}
-		if o.Code == "future_revision" {
-			continue // what the member had not reached says nothing
+		case "future_revision":
+			if told := run.told(o.Start); o.AtRevision <= told {
+				r.failf([]int64{o.ID}, "%s at revision %d was refused as one that is yet to come, and revision %d had been told before it began", describe(o), o.AtRevision, told)
+			}
+			continue
 		}
 		revision := o.Revision
 		if o.Mode == history.AtRevision {

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"kvd/test/chaos/history"
@@ -18,13 +17,13 @@ type Run struct {
 	// Made by the first check that needs them.
 	claims *claims
 	begun  []begin // writes by their start
+	knew   []sight // by their moment, with the highest revision so far
 }
 
 // Options are what a check cannot find out by itself.
 type Options struct {
-	// Prefixes are where clients wrote whose operations the history has. What else
-	// the log has is nobody's business here. None: it is the whole store.
-	Prefixes []string
+	// Foreign are keys that others write than those whose operations the history has.
+	Foreign []string
 	// LeaseBound is how long a key may outlive its lease or TTL while the cluster
 	// works; 0: 3 s.
 	LeaseBound time.Duration
@@ -91,11 +90,48 @@ func (run *Run) firstAfter(at int64) (uint64, bool) {
 	return run.begun[i].revision, true
 }
 
-// mine reports whether a key is one that the history's clients write.
-func (run *Run) mine(key string) bool {
-	return len(run.Options.Prefixes) == 0 ||
-		slices.ContainsFunc(run.Options.Prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
+// sight is when somebody was told of a revision.
+type sight struct {
+	at       int64
+	revision uint64
 }
+
+// sights are all of them, in no order. What was replayed tells of the past.
+func (run *Run) sights() (all []sight) {
+	for _, o := range run.History.Ops {
+		if o.Outcome == history.OK && o.Revision > 0 && !o.Replayed {
+			all = append(all, sight{o.End, o.Revision})
+		}
+	}
+	for _, w := range run.History.Watches {
+		switch {
+		case w.What == history.Event && w.Item != nil:
+			all = append(all, sight{w.At, w.Item.ModRevision})
+		case w.What == history.Progress:
+			all = append(all, sight{w.At, w.ID})
+		}
+	}
+	return all
+}
+
+// told is the highest revision that anybody had been told of before a moment.
+func (run *Run) told(before int64) uint64 {
+	if run.knew == nil {
+		run.knew = run.sights()
+		slices.SortFunc(run.knew, func(a, b sight) int { return cmp.Compare(a.at, b.at) })
+		for i := 1; i < len(run.knew); i++ {
+			run.knew[i].revision = max(run.knew[i].revision, run.knew[i-1].revision)
+		}
+	}
+	i, _ := slices.BinarySearchFunc(run.knew, before, func(s sight, at int64) int { return cmp.Compare(s.at, at) })
+	if i == 0 {
+		return 0
+	}
+	return run.knew[i-1].revision
+}
+
+// mine reports whether a key is one that the history's clients write.
+func (run *Run) mine(key string) bool { return !slices.Contains(run.Options.Foreign, key) }
 
 // writes reports whether an operation can change the store.
 func writes(o *history.Op) bool {

@@ -93,8 +93,13 @@ func (s *stream) take(w *history.Watch) {
 	case history.Progress:
 		s.progress(w)
 	case history.Reset, history.Refused:
-		if w.Code == "compacted" || w.What == history.Reset {
+		switch {
+		case w.Code == "compacted" || w.What == history.Reset:
 			s.compacted(w)
+		case w.Code == "future_revision":
+			s.failf(w.Since, "was refused revision %d as one that is yet to come, and had been told of it", w.Since)
+		case w.Code != "no_leader" && w.Code != "stopping" && w.Code != "overloaded" && w.Code != "timeout":
+			s.failf(0, "was refused with %d %q", w.Status, w.Code)
 		}
 	case history.Closed:
 		if w.Code != "complete" || s.blind {

@@ -51,7 +51,7 @@ func (c *client) judge(o *history.Op, q request, r *answer) {
 		o.Outcome = history.OK
 	case !isWrite(o.Kind) && (r.status == http.StatusGone && p.Code == "compacted" || r.status == http.StatusBadRequest && p.Code == "future_revision"):
 		o.Outcome = history.OK // of the state of the store, too
-	case r.status == http.StatusServiceUnavailable && (p.Code == "no_leader" || p.Code == "stopping" || p.Code == "too_stale" || p.Code == "diverged"),
+	case r.status == http.StatusServiceUnavailable && (p.Code == "no_leader" || p.Code == "stopping" || p.Code == "too_stale"),
 		r.status == http.StatusTooManyRequests && p.Code == "overloaded",
 		r.status == http.StatusGatewayTimeout,
 		r.status == http.StatusInsufficientStorage && p.Code == "no_space":

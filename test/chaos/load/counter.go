@@ -73,7 +73,7 @@ func (c *client) again(o *history.Op, attempt func()) {
 	first := *o
 	c.move()
 	attempt()
-	if o.Outcome == history.OK && (!o.Replayed || o.Status != first.Status || o.Hit != first.Hit || o.Revision < first.Revision) {
+	if o.Outcome == history.OK && (!o.Replayed || o.Status != first.Status || o.Hit != first.Hit || o.Lease != first.Lease || o.Revision < first.Revision) {
 		c.l.tally.surprise("%s %s with the idempotency key %s: first %d at %d, again %d at %d, replayed %v",
 			o.Kind, o.Key, o.IdempotencyKey, first.Status, first.Revision, o.Status, o.Revision, o.Replayed)
 	}

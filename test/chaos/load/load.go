@@ -85,38 +85,6 @@ func (l *Load) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// Catch lets every watcher go on from where it was at the end of Run, on every member
-// at once, until it is told that all up to a revision has come. It returns which of
-// them are not told in time: a stream that falls silent misses nothing that anybody
-// could see.
-func (l *Load) Catch(ctx context.Context, revision uint64, limit time.Duration) (silent []string) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var all []*watcher
-	var wg sync.WaitGroup
-	for _, e := range l.cfg.Endpoints() {
-		for _, old := range l.watchers {
-			c := l.newClient()
-			c.to = e
-			w := &watcher{client: c, number: len(l.watchers) + len(all) + 1, what: old.what, last: old.last, begun: old.begun, until: revision}
-			all = append(all, w)
-			wg.Go(func() {
-				defer c.close()
-				for w.last < revision && ctx.Err() == nil {
-					w.read(ctx)
-				}
-			})
-		}
-	}
-	wg.Wait()
-	for _, w := range all {
-		if w.last < revision {
-			silent = append(silent, fmt.Sprintf("%s did not tell a watcher of %v within %v that revision %d has come, only %d", w.to.Name, w.what.prefixes, limit, revision, w.last))
-		}
-	}
-	return silent
-}
-
 // newClient makes a client with a number and a source of randomness of its own.
 func (l *Load) newClient() *client {
 	id := int(l.clients.Add(1))

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -306,34 +308,98 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// A watcher goes on until it has come to a revision, on every member, from where it
-// was; a member that says nothing is told of.
-func TestCatch(t *testing.T) {
-	var asked atomic.Value
-	speaks := testServer(t, func(w http.ResponseWriter, r *http.Request) {
-		asked.Store(cmp.Or(r.URL.Query().Get("since"), r.Header.Get("Last-Event-ID")))
-		fmt.Fprint(w, "id: 7\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":7}\n\n"+
-			"id: 9\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":9}\n\n")
+// Every member must tell of a write, by itself and soon: one that says nothing, one
+// that gives no stream, and one that only tells from time to time how far it is are
+// told of, and no other.
+func TestSpeak(t *testing.T) {
+	var mu sync.Mutex
+	revision := 8
+	changed := make(chan struct{})
+	put := func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		revision++
+		close(changed)
+		changed = make(chan struct{})
+		w.Header().Set("Kvd-Revision", strconv.Itoa(revision))
+		w.Header().Set("Kvd-Deleted", "1")
+		w.WriteHeader(map[string]int{http.MethodPut: 201, http.MethodDelete: 204}[r.Method])
+	}
+	progress := func(w http.ResponseWriter, n int) {
+		fmt.Fprintf(w, "id: %d\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":%d}\n\n", n, n)
 		w.(http.Flusher).Flush()
-		<-r.Context().Done() // by who has heard enough
+	}
+	var asked atomic.Value
+	member := func(watch func(w http.ResponseWriter, r *http.Request)) Endpoint {
+		s := testServer(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/watch" {
+				put(w, r)
+				return
+			}
+			asked.Store(cmp.Or(r.URL.Query().Get("since"), r.Header.Get("Last-Event-ID")))
+			watch(w, r)
+		})
+		return Endpoint{URL: s.URL}
+	}
+	sound := member(func(w http.ResponseWriter, r *http.Request) {
+		for progress(w, 7); ; {
+			mu.Lock()
+			n, next := revision, changed
+			mu.Unlock()
+			progress(w, n)
+			select {
+			case <-next:
+			case <-r.Context().Done():
+				return
+			}
+		}
 	})
-	silent := testServer(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "id: 7\nevent: progress\ndata: {\"type\":\"progress\",\"revision\":7}\n\n")
+	silent := member(func(w http.ResponseWriter, r *http.Request) {
+		progress(w, 8)
+		<-r.Context().Done()
+	})
+	refuses := member(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(503)
+		fmt.Fprint(w, `{"code":"stopping"}`)
+	})
+	mute := member(func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	c := clientOf(t, speaks)
-	c.l.cfg.Endpoints = func() []Endpoint { return []Endpoint{{"m1", speaks.URL}} }
-	c.l.watchers = []*watcher{{client: c, number: 1, last: 6, begun: true}}
-	if got := c.l.Catch(t.Context(), 9, 10*time.Second); len(got) > 0 {
-		t.Errorf("silent: %q", got)
-	}
-	if got := asked.Load(); got != "6" {
-		t.Errorf("it went on from %v, want 6", got)
-	}
-	c.l.cfg.Endpoints = func() []Endpoint { return []Endpoint{{"m1", speaks.URL}, {"m2", silent.URL}} }
-	got := c.l.Catch(t.Context(), 9, 200*time.Millisecond)
-	if len(got) != 1 || !strings.HasPrefix(got[0], "m2 did not tell") || !strings.HasSuffix(got[0], "revision 9 has come, only 7") {
-		t.Errorf("got %q, want that m2 was silent at 7", got)
+	sound.Name, silent.Name, refuses.Name, mute.Name = "sound", "silent", "refuses", "mute"
+	for _, test := range []struct {
+		other Endpoint
+		want  []string
+	}{
+		{Endpoint{}, nil},
+		{silent, []string{"silent did not tell a watcher of [p/ q/] within 300ms of a write: it is at revision 8"}},
+		{refuses, []string{"refuses did not tell a watcher of [p/ q/] within 300ms where it begins", "refuses did not tell a watcher of [p/ q/] within 300ms of a write"}},
+		{mute, []string{"mute did not tell a watcher of [p/ q/] within 300ms where it begins", "mute did not tell a watcher of [p/ q/] within 300ms of a write"}},
+	} {
+		all := []Endpoint{sound}
+		if test.other.Name != "" {
+			all = append(all, test.other)
+		}
+		w, err := history.Create(filepath.Join(t.TempDir(), "h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := New(Config{Endpoints: func() []Endpoint { return all }, Dial: new(net.Dialer).DialContext, History: w, Seed: 1})
+		l.watchers = []*watcher{{what: watched{prefixes: []string{"p/", "q/"}}, last: 6, begun: true}}
+		streams, got := l.Speak(t.Context(), 300*time.Millisecond)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if streams != len(all) || len(got) != len(test.want) {
+			t.Fatalf("%s: %d streams, %q, want %d and %q", test.other.Name, streams, got, len(all), test.want)
+		}
+		for i := range got {
+			if !strings.HasPrefix(got[i], test.want[i]) {
+				t.Errorf("%s: got %q, want %q", test.other.Name, got[i], test.want[i])
+			}
+		}
+		if got := asked.Load(); got != "6" && test.other.Name == "" {
+			t.Errorf("it went on from %v, want 6", got)
+		}
 	}
 }

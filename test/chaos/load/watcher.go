@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"kvd/test/chaos/history"
@@ -40,9 +41,9 @@ type watcher struct {
 	what   watched
 
 	stream int
-	last   uint64 // the last id
-	begun  bool   // there is one
-	until  uint64 // it is enough when all up to this revision has come; 0: it never is
+	last   uint64        // the last id
+	begun  bool          // there is one
+	seen   atomic.Uint64 // last, for who waits for it
 }
 
 // step follows one stream, and goes elsewhere then.
@@ -169,7 +170,7 @@ func (w *watcher) follow(stream io.Reader) {
 	}
 }
 
-// event notes one event. It returns false when the stream cannot go on, or need not.
+// event notes one event. It returns false when the stream cannot go on.
 func (w *watcher) event(id, event, data string) bool {
 	x := &history.Watch{Watcher: w.number, Stream: w.stream, What: history.Event, Type: event}
 	if id != "" {
@@ -209,10 +210,11 @@ func (w *watcher) event(id, event, data string) bool {
 	w.note(x)
 	if id != "" {
 		w.last, w.begun = x.ID, true
+		w.seen.Store(x.ID)
 	}
 	if x.What == history.Reset {
 		w.begun = false
 		return false
 	}
-	return w.until == 0 || w.last < w.until
+	return true
 }

@@ -69,6 +69,7 @@ type Check struct {
 const (
 	MinRate    = 100  // good operations a second, before each fault
 	MaxUnknown = 0.05 // of all operations
+	MaxFailed  = 0.05 // that surely did not happen, of all operations
 )
 
 // MaxRecovery is how long 99 of 100 healings may take until the first good write:
@@ -145,6 +146,9 @@ func (r *Report) Judge(want Wanted) {
 		r.Reasons = append(r.Reasons, "there was no operation")
 	} else if u := r.Unknown(); u > MaxUnknown {
 		r.Reasons = append(r.Reasons, fmt.Sprintf("the outcome of %.1f %% of the operations is unknown, more than %.0f %%", 100*u, 100*MaxUnknown))
+	}
+	if failed := float64(r.Total("failed")) / float64(max(1, r.Total(""))); failed > MaxFailed {
+		r.Reasons = append(r.Reasons, fmt.Sprintf("%.1f %% of the operations surely did not happen, more than %.0f %%", 100*failed, 100*MaxFailed))
 	}
 	for _, f := range r.Faults {
 		if f.Before < MinRate {

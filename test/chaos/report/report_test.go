@@ -33,6 +33,7 @@ func TestJudge(t *testing.T) {
 		{"nothing wrong", func(*Report) {}, Wanted{100, 2, 1}, Passed, ""},
 		{"a violation", func(r *Report) { r.Checks[0].Count = 1 }, Wanted{}, Violated, ""},
 		{"too many unknown", func(r *Report) { r.Operations["put"]["unknown"] = 6 }, Wanted{}, DidNotCount, "unknown"},
+		{"too many refused", func(r *Report) { r.Operations["put"]["failed"], r.Operations["put"]["ok"] = 6, 89 }, Wanted{}, DidNotCount, "surely did not happen"},
 		{"too slow before a fault", func(r *Report) { r.Faults[2].Before = 99 }, Wanted{}, DidNotCount, "99 operations/s"},
 		{"nothing shown", func(r *Report) { r.Faults = r.Faults[2:] }, Wanted{}, DidNotCount, "no fault was shown"},
 		{"no operation", func(r *Report) { r.Operations = nil }, Wanted{}, DidNotCount, "no operation"},
