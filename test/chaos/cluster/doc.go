@@ -4,6 +4,7 @@
 //
 // A place outlives the members that live there. Clients reach a member from
 // inside its own namespace, so that no cut between members cuts them off.
+// What a member deletes of its log and its snapshots, Keep holds on to, for the checks.
 // Everything that a Cluster makes, Close takes away; what a killed run left
 // behind, the next run's Sweep takes away.
 //

@@ -7,5 +7,5 @@
 // 1,400 operations and by five clients at most: the search for an order of a
 // longer history may never end.
 //
-// Goroutines: one for each client and watcher; Run waits for all of them.
+// Goroutines: one for each client and watcher; Run and Speak wait for all of theirs.
 package load
