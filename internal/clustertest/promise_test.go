@@ -51,6 +51,11 @@ func crashAfter(t *testing.T, seed uint64, typ raftpb.MessageType) []porcupine.O
 		rare = 2
 	}
 	kills := 0
+	few := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return kills < 5
+	}
 	c.Net.SetFilter(func(m *raftpb.Message) Fate {
 		mu.Lock()
 		kill := m.GetType() == typ && rng.IntN(rare) == 0
@@ -65,7 +70,7 @@ func crashAfter(t *testing.T, seed uint64, typ raftpb.MessageType) []porcupine.O
 	})
 	c.StartAll()
 	w := c.StartClients(5, 4)
-	for range 50 {
+	for round := 0; round < 50 || few() && round < 200; round++ {
 		time.Sleep(time.Duration(200+c.Rand.IntN(300)) * time.Millisecond)
 		if c.Rand.IntN(3) == 0 { // for an election
 			for _, m := range c.Members() {
