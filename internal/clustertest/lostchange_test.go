@@ -15,6 +15,7 @@ import (
 func TestChangeLostWithItsLeader(t *testing.T) {
 	configured(t, 1, 5, raftnode.Config{}, func(t *testing.T, c *Cluster, leader *Member) {
 		via := c.follower(leader)
+		time.Sleep(2 * time.Second) // all have published themselves and know the leader
 		for _, m := range c.Members() {
 			if m != leader && m != via { // no majority acknowledges anything
 				c.Net.SetLink(m.ID, leader.ID, Link{Cut: true})
