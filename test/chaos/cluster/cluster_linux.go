@@ -172,8 +172,8 @@ func (c *Cluster) Admit(m *Member) {
 	}
 }
 
-// Dismiss takes a member that was removed out of the run, and ends its process. Its
-// data stay: nobody else may have that part of the log any more.
+// Dismiss takes a member that was removed, or is replaced, out of the run, and ends its
+// process. Its data stay: nobody else may have that part of the log any more.
 func (c *Cluster) Dismiss(ctx context.Context, m *Member) error {
 	c.forget(m)
 	if err := m.Kill(ctx); err != nil {
@@ -186,12 +186,6 @@ func (c *Cluster) Dismiss(ctx context.Context, m *Member) error {
 	defer c.mu.Unlock()
 	c.past = append(c.past, m.Dir)
 	return nil
-}
-
-// Discard takes a member out of the run whose data nobody can read, and deletes it.
-func (c *Cluster) Discard(ctx context.Context, m *Member) error {
-	c.forget(m)
-	return errors.Join(m.Kill(ctx), m.discard())
 }
 
 func (c *Cluster) forget(m *Member) {

@@ -52,7 +52,7 @@ func (m *Member) keep() error {
 	if m.over {
 		return nil
 	}
-	err := m.link(m.Dir, m.kept())
+	err := link(m.Dir, m.kept(), linkNew)
 	// A disk may be full for a while, by a fault.
 	if errors.Is(err, syscall.ENOSPC) {
 		return nil
@@ -60,26 +60,33 @@ func (m *Member) keep() error {
 	return err
 }
 
-// putBack lets the data directory have all that was ever in it. The member must have
-// ended for good.
+// Part lets a file of a member that is down become another one, of the same content, so
+// that damage to it leaves alone what is kept.
+func (m *Member) Part(file string) error {
+	if err := m.keep(); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".part", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".part", file)
+}
+
+// putBack lets the data directory have all that was ever in it, as it was before
+// somebody damaged it. The member must have ended for good.
 func (m *Member) putBack() error {
 	m.files.Lock()
 	defer m.files.Unlock()
 	m.over = true
-	return errors.Join(m.link(m.kept(), m.Dir), os.RemoveAll(m.kept()))
+	return errors.Join(link(m.kept(), m.Dir, linkOver), os.RemoveAll(m.kept()))
 }
 
-// discard deletes the data directory and all that was ever in it.
-func (m *Member) discard() error {
-	m.files.Lock()
-	defer m.files.Unlock()
-	m.over = true
-	return errors.Join(os.RemoveAll(m.Dir), os.RemoveAll(m.kept()))
-}
-
-// link gives the log and the snapshots of one directory names in another, where it
-// has no file of the name.
-func (m *Member) link(from, to string) error {
+// link gives the log and the snapshots of one directory names in another.
+func link(from, to string, one func(from, to string) error) error {
 	for _, pattern := range []string{"wal/*.wal", "snap/*.snap", "snap/*.snap.db"} {
 		files, err := filepath.Glob(filepath.Join(from, pattern))
 		if err != nil {
@@ -90,7 +97,10 @@ func (m *Member) link(from, to string) error {
 			if err != nil {
 				return err
 			}
-			if err := linkOnce(file, filepath.Join(to, name)); err != nil {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o700); err != nil {
+				return err
+			}
+			if err := one(file, filepath.Join(to, name)); err != nil {
 				return err
 			}
 		}
@@ -98,23 +108,24 @@ func (m *Member) link(from, to string) error {
 	return nil
 }
 
-func linkOnce(from, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
-	}
-	// It may have been deleted meanwhile.
-	if err := os.Link(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// linkNew leaves alone what has the name already. A file can have been deleted meanwhile.
+func linkNew(from, to string) error {
+	if err := os.Link(from, to); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
+// linkOver takes the name from what has it.
+func linkOver(from, to string) error {
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Link(from, to)
+}
+
 // DataDirs puts back what the members have deleted, and returns the data directories of
-// all that ever belonged to the cluster, but for those that were discarded. All
-// processes must have ended.
+// all that ever belonged to the cluster. All processes must have ended.
 func (c *Cluster) DataDirs() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

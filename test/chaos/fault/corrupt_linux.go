@@ -50,6 +50,11 @@ func (w *Wound) spoil(m *cluster.Member) error {
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("%s has no log files: %w", m.Name(), err)
 	}
+	for _, file := range files[max(0, len(files)-2):] {
+		if err := m.Part(file); err != nil {
+			return err
+		}
+	}
 	// The last may have just begun.
 	file := files[len(files)-1]
 	at, err := flipBit(file, w.rng)
@@ -146,7 +151,7 @@ func (w *Wound) remedy(m *cluster.Member, how way) error {
 	}
 	w.Changes++
 	fresh := w.c.Refound(m, how.dir, w.reachable(how.flags))
-	if err := errors.Join(w.c.Discard(w.ctx, m), fresh.Start()); err != nil {
+	if err := errors.Join(w.c.Dismiss(w.ctx, m), fresh.Start()); err != nil {
 		return err
 	}
 	if err := fresh.WaitReady(w.ctx, 30*time.Second); err != nil {
