@@ -34,10 +34,10 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 	$(GO) tool goreman -exit-on-stop=false start
 
 # Tests of whole clusters in virtual time take six times as long with the race detector: all of them run without it, and the
-# random ones, which do everything at once, with it too. test/ waits more than it computes; hence three packages at a time.
+# random ones, which do everything at once, with it too.
 test: ## run all tests, with the race detector and in random order
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
-	$(GO) test $(RACE) -shuffle=on -p=3 -parallel=3 -timeout=8m ./test/ $$($(GO) list ./... | grep -v '/clustertest$$')
+	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./test/ $$($(GO) list ./... | grep -v '/clustertest$$')
 	@status=0; \
 	$(GO) test $(RACE) -run '^(TestSimulation|TestReconfiguration|TestKilledAtAnyMoment|TestSlowPeer)$$' ./internal/clustertest & \
 	$(GO) test -shuffle=on ./internal/clustertest || status=1; \

@@ -51,7 +51,7 @@ var dialers sync.Map // address to func(context.Context) (net.Conn, error)
 
 // dial opens a connection, in the address's own network if it has one.
 func dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if d, ok := dialers.Load(addr); ok {
 		return d.(func(context.Context) (net.Conn, error))(ctx)
