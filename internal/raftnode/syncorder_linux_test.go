@@ -131,6 +131,7 @@ func TestReadTrace(t *testing.T) {
 8 newfstatat(AT_FDCWD</>, "/scene/told", 0xc000, 0) = -1 ENOENT (No such file or directory)
 7 <... write resumed>) = 10
 8 write(3</r/a>, ""..., 10) = -1 ENOSPC (No space left on device)
+8 pwrite64(3</r/wal/0.wal>, ""..., 10, 4096) = 10
 8 --- SIGURG {si_signo=SIGURG, si_code=SI_TKILL, si_pid=7, si_uid=0} ---
 8 copy_file_range(4</r/b>, NULL, 3</r/a>, NULL, 100, 0) = 100
 8 sendfile(3</r/a>, 4</r/b>, NULL, 100) = 100
