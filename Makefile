@@ -35,7 +35,7 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 
 # Tests of whole clusters in virtual time take six times as long with the race detector: all of them run without it, and the
 # random ones, which do everything at once, with it too.
-test: ## run all tests, with the race detector and in random order
+test: ## run all tests, in random order, all that is not whole clusters in virtual time with the race detector
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
 	$(GO) test $(RACE) -shuffle=on -parallel=3 -timeout=8m ./test/ $$($(GO) list ./... | grep -v '/clustertest$$')
 	@status=0; \

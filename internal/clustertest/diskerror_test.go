@@ -62,8 +62,11 @@ func TestDiskErrorEndsTheMember(t *testing.T) {
 	for _, tt := range tests {
 		for _, err := range []error{syscall.EIO, syscall.ENOSPC} {
 			for _, leads := range []bool{true, false} {
-				if leads && tt.received || tt.op == "body" && err == syscall.ENOSPC {
+				if leads && tt.received {
 					continue // a leader receives no snapshots
+				}
+				if tt.op == "body" && err == syscall.ENOSPC {
+					continue // it is put off
 				}
 				t.Run(fmt.Sprintf("%s/%v/received %v/leader %v", tt.op, err, tt.received, leads), func(t *testing.T) {
 					virtual(t, func(t *testing.T, c *Cluster, leader *Member) {

@@ -12,7 +12,26 @@ import (
 // listener is a watcher of one member, which stays with that.
 type listener struct {
 	*watcher
-	of Endpoint
+	of   Endpoint
+	told uint64 // the newest id that was taken
+}
+
+// hear waits until the listener was told an id, or what is behind it. It returns false
+// when the time is over.
+func (x *listener) hear(id uint64, over <-chan struct{}) bool {
+	for x.told < id {
+		select {
+		case x.told = <-x.ids: // what has come in time counts, whoever was waited for meanwhile
+			continue
+		default:
+		}
+		select {
+		case x.told = <-x.ids:
+		case <-over:
+			return false
+		}
+	}
+	return true
 }
 
 // Speak shows that the streams of every member speak: on each one all watchers go on
@@ -31,7 +50,8 @@ func (l *Load) Speak(ctx context.Context, limit time.Duration) (streams int, sil
 	var all []*listener
 	for _, e := range l.cfg.Endpoints() {
 		for _, old := range l.watchers {
-			x := &listener{of: e, watcher: &watcher{client: l.newClient(), number: len(l.watchers) + len(all) + 1, what: old.what, last: old.last, begun: old.begun}}
+			x := &listener{of: e, watcher: &watcher{client: l.newClient(), number: len(l.watchers) + len(all) + 1, what: old.what, last: old.last, begun: old.begun,
+				ids: make(chan uint64, 1)}}
 			all = append(all, x)
 			wg.Go(func() {
 				defer x.close()
@@ -43,13 +63,11 @@ func (l *Load) Speak(ctx context.Context, limit time.Duration) (streams int, sil
 		}
 	}
 	listen := func(what string, wanted func(x *listener) uint64) {
-		end := time.Now().Add(limit)
+		limited, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
 		for _, x := range all {
-			for x.seen.Load() < wanted(x) && time.Now().Before(end) && ctx.Err() == nil {
-				time.Sleep(5 * time.Millisecond)
-			}
-			if n := x.seen.Load(); n < wanted(x) {
-				silent = append(silent, fmt.Sprintf("%s did not tell a watcher of %v within %v %s: it is at revision %d, want %d", x.of.Name, x.what.prefixes, limit, what, n, wanted(x)))
+			if !x.hear(wanted(x), limited.Done()) {
+				silent = append(silent, fmt.Sprintf("%s did not tell a watcher of %v within %v %s: it is at revision %d, want %d", x.of.Name, x.what.prefixes, limit, what, x.told, wanted(x)))
 			}
 		}
 	}

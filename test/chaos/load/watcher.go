@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"kvd/test/chaos/history"
@@ -41,9 +40,10 @@ type watcher struct {
 	what   watched
 
 	stream int
-	last   uint64        // the last id
-	begun  bool          // there is one
-	seen   atomic.Uint64 // last, for who waits for it
+	last   uint64 // the last id
+	begun  bool   // there is one
+
+	ids chan uint64 // takes the newest id, for who waits for it; nil: nobody does
 }
 
 // step follows one stream, and goes elsewhere then.
@@ -210,11 +210,23 @@ func (w *watcher) event(id, event, data string) bool {
 	w.note(x)
 	if id != "" {
 		w.last, w.begun = x.ID, true
-		w.seen.Store(x.ID)
+		w.publish(x.ID)
 	}
 	if x.What == history.Reset {
 		w.begun = false
 		return false
 	}
 	return true
+}
+
+// publish puts an id in the place of the one that nobody has taken yet.
+func (w *watcher) publish(id uint64) {
+	select {
+	case <-w.ids:
+	default:
+	}
+	select {
+	case w.ids <- id:
+	default: // nobody waits for it
+	}
 }
