@@ -56,8 +56,9 @@ func (l *Load) Speak(ctx context.Context, limit time.Duration) (streams int, sil
 			wg.Go(func() {
 				defer x.close()
 				for x.to = e; ctx.Err() == nil; x.to = e {
-					x.read(ctx)
-					x.rest(ctx)
+					if x.read(ctx) {
+						x.rest(ctx) // as read does where there was no stream
+					}
 				}
 			})
 		}
