@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func partitionPatience() patience {
 	if os.Getenv("KVD_PARTITION_LONG") == "1" {
 		return patience{isolated: time.Minute, settle: 10 * time.Second, watched: 20 * time.Second}
 	}
-	return patience{isolated: 5 * time.Second, settle: 4 * time.Second, watched: 3 * time.Second}
+	return patience{isolated: 5 * time.Second, settle: 4 * time.Second, watched: 5 * time.Second}
 }
 
 // A follower that is cut off, without a word to either side, refuses what needs
@@ -156,7 +157,8 @@ func TestPartialPartitions(t *testing.T) {
 		leader := c.leader()
 		fs := c.followers(leader)
 		rng.Shuffle(2, func(i, j int) { fs[i], fs[j] = fs[j], fs[i] })
-		before := leader.mustStatus()
+		founded := leader.mustStatus().Term
+		before := time.Now()
 		w := startWriters(t, "w/"+strings.ReplaceAll(cut.name, " ", "-")+"/", 200, 5*time.Millisecond, goPutters(t, 3, c.members...)...)
 		w.waitMore(5*time.Second, 20)
 		cut.do(leader, fs[0], fs[1])
@@ -168,15 +170,18 @@ func TestPartialPartitions(t *testing.T) {
 		}
 		pause(nil, p.watched)
 		to := time.Now()
-		share := availability(w.between(from.Add(-time.Second), to), from, to)
+		silence := longestSilence(w.between(before, to), from, to)
 		after := uint64(0)
 		for _, m := range c.members {
 			after = max(after, m.mustStatus().Term)
 		}
-		t.Logf("%s: writes were answered in %.0f %% of the time from %v after the cut; term %d before it, then %d, at the end %d",
-			cut.name, 100*share, p.settle, before.Term, term, after)
-		if share < 0.95 {
-			t.Errorf("%s: writes were answered in %.0f %% of the time, want 95", cut.name, 100*share)
+		t.Logf("%s: from %v after the cut no write was answered for %v at most; term %d before it, then %d, at the end %d",
+			cut.name, p.settle, silence.Round(time.Millisecond), founded, term, after)
+		// Without a leader nothing is answered for an election timeout of 1 s at
+		// least, and 2 s if the election is a slow one. A disk that others
+		// write to is silent for most of a second, too: that is not the network.
+		if silence > 2*time.Second {
+			t.Errorf("%s: no write was answered for %v, want 2s at most", cut.name, silence)
 		}
 		if after > term+1 {
 			t.Errorf("%s: term %d became %d while nothing changed any more", cut.name, term, after)
@@ -189,16 +194,19 @@ func TestPartialPartitions(t *testing.T) {
 	}
 }
 
-// availability is the share of the moments between from and to in which some
-// write was acknowledged.
-func availability(ws []write, from, to time.Time) float64 {
-	const moment = 200 * time.Millisecond
-	n := int(to.Sub(from) / moment)
-	answered := map[int]bool{}
+// longestSilence is the longest time between from and to in which no write was
+// acknowledged.
+func longestSilence(ws []write, from, to time.Time) time.Duration {
+	moments := []time.Time{from, to}
 	for _, w := range ws {
-		if i := int(w.ended.Sub(from) / moment); !w.ended.Before(from) && i < n {
-			answered[i] = true
+		if w.ended.After(from) && w.ended.Before(to) {
+			moments = append(moments, w.ended)
 		}
 	}
-	return float64(len(answered)) / float64(max(n, 1))
+	slices.SortFunc(moments, time.Time.Compare)
+	var longest time.Duration
+	for i, m := range moments[1:] {
+		longest = max(longest, m.Sub(moments[i]))
+	}
+	return longest
 }
