@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"kvd/client"
+	"kvd/test/daemon"
 )
 
 // member is one process of the cluster under test.
@@ -31,15 +31,14 @@ func (m *member) kill() {
 	}
 }
 
-// freeAddr finds an address that nobody listens on at the moment.
+// freeAddr is a loopback address that stays free until a member listens there.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := daemon.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // startCluster builds kvd and starts n members of it.

@@ -2,12 +2,11 @@ package test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
-	"os"
-	"sync"
 	"testing"
 	"time"
+
+	"kvd/test/daemon"
 )
 
 // pollInterval is the pause between two looks at a condition.
@@ -49,36 +48,13 @@ func pause(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// ports hands out ports that nobody listens on, none of them twice. They lie
-// below the range from which the system takes the local ports of outgoing
-// connections: a member that is down for a second must find its port free when
-// it comes back, and these tests open thousands of connections meanwhile.
-var ports struct {
-	mu   sync.Mutex
-	used map[int]bool
-}
-
 func freePort(t testing.TB) int {
 	t.Helper()
-	ports.mu.Lock()
-	defer ports.mu.Unlock()
-	if ports.used == nil {
-		ports.used = map[int]bool{}
+	port, err := daemon.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	first := ephemeralStart()
-	for range 1000 {
-		port := first - 1 - rand.IntN(min(12_000, first/2))
-		if ports.used[port] {
-			continue
-		}
-		if listenable(port) != nil {
-			continue
-		}
-		ports.used[port] = true
-		return port
-	}
-	t.Fatal("found no free port in 1000 tries")
-	return 0
+	return port
 }
 
 // listenable returns why a port of this machine cannot be listened on.
@@ -88,16 +64,4 @@ func listenable(port int) error {
 		return err
 	}
 	return l.Close()
-}
-
-// ephemeralStart is the first port that outgoing connections may take.
-func ephemeralStart() int {
-	first := 32768
-	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
-		fmt.Sscan(string(b), &first)
-	}
-	if first < 4096 {
-		first = 32768
-	}
-	return first
 }

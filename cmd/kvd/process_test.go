@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kvd/test/daemon"
 )
 
 // testTick makes elections quick.
@@ -185,15 +186,14 @@ func (r *running) eventually(what string, done func() bool, last *string) {
 	}
 }
 
-// freeAddress is a loopback address that was free a moment ago.
+// freeAddress is a loopback address that stays free until the test listens there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := daemon.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // foundingArgs are the flags of n members that found a cluster, by id.
