@@ -186,29 +186,32 @@ func TestForwardDeadline(t *testing.T) {
 
 // TestForwardBound: beyond MaxForwards a connection is not read.
 func TestForwardBound(t *testing.T) {
-	var most, now atomic.Int32
+	var began, now atomic.Int32
 	release := make(chan struct{})
 	n1, _ := pair(t, new(recorder), &recorder{forward: func(context.Context, uint64, []byte) ([]byte, error) {
-		if n := now.Add(1); n > most.Load() {
-			most.Store(n)
+		began.Add(1)
+		if n := now.Add(1); n > 4 {
+			t.Errorf("%d at once, want 4", n)
 		}
 		<-release
 		now.Add(-1)
 		return nil, nil
 	}}, func(c *Config) { c.MaxForwards = 4 })
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() { _, _, _ = n1.Forward(ctx, 2, []byte("x")) })
 	}
+	waitFor(t, "handlers", func() bool { return began.Load() == 4 })
+	time.AfterFunc(200*time.Millisecond, cancel) // a fifth would have begun
 	wg.Wait()
+	if n := began.Load(); n != 4 {
+		t.Errorf("%d began, want 4", n)
+	}
 	close(release)
 	if _, _, err := n1.Forward(t.Context(), 2, []byte("x")); err != nil {
 		t.Errorf("after the jam: %v", err)
-	}
-	if most.Load() != 4 {
-		t.Errorf("%d at once, want 4", most.Load())
 	}
 }
 

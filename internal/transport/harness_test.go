@@ -114,9 +114,16 @@ func pair(t testing.TB, a, b *recorder, change func(*Config)) (*node, *node) {
 	n1.SetPeers(map[uint64]string{2: n2.url})
 	n2.SetPeers(map[uint64]string{1: n1.url})
 	waitFor(t, "members to connect", func() bool {
-		return n1.Stats().Peers[2].Connected && n2.Stats().Peers[1].Connected
+		return n1.reaches(2) && n2.reaches(1)
 	})
 	return n1, n2
+}
+
+// reaches tells whether a peer is connected for requests, too: a member that was
+// dialed before it knew the dialer refused that, and is dialed again later.
+func (n *node) reaches(id uint64) bool {
+	requests, _ := (*n.peers.Load())[id].forward.get()
+	return n.Stats().Peers[id].Connected && requests != nil
 }
 
 // alone starts member 1, which takes members 2 to 9 for peers; none is there.
