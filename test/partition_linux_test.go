@@ -178,7 +178,7 @@ func TestPartialPartitions(t *testing.T) {
 		t.Logf("%s: from %v after the cut no write was answered for %v at most; term %d before it, then %d, at the end %d",
 			cut.name, p.settle, silence.Round(time.Millisecond), founded, term, after)
 		// Without a leader nothing is answered for an election timeout of 1 s at
-		// least, and 2 s if the election is a slow one. A disk that others
+		// least, and 2 s if the election is a slow one. A machine whose disk others
 		// write to is silent for most of a second, too: that is not the network.
 		if silence > 2*time.Second {
 			t.Errorf("%s: no write was answered for %v, want 2s at most", cut.name, silence)
