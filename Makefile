@@ -37,7 +37,7 @@ cluster: build ## start three members on 12380, 22380 and 32380 under goreman (P
 # once, run with it. Tests of the real binary (./test) run without it: it would see only the tests themselves, and slow them
 # so much that they take kvd's answers for late.
 RANDOM_SCENES = '^(TestSimulation|TestReconfiguration|TestKilledAtAnyMoment|TestSlowPeer)$$'
-test: ## run all tests, in random order, what runs in the tests' own process with the race detector
+test: ## run all tests, in random order, most packages with the race detector
 	$(if $(RACE),,@echo "no C compiler: running without the race detector")
 	$(GO) test $(RACE) -p 3 -shuffle=on $$($(GO) list ./... | grep -v -e '/test$$' -e '/clustertest$$')
 	@status=0; \
